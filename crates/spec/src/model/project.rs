@@ -1,0 +1,67 @@
+//! `mainspring.yaml`, and the whole folder once it has been read.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Endpoint, Entity, FeatureView, Model, Monitor, Source, Workflow};
+
+/// `mainspring.yaml`: the project's name, who owns it, and where it may run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectFile {
+    /// The project's name: lower case letters, digits and `_`.
+    pub project: String,
+    /// What it is for, in a sentence.
+    #[serde(default)]
+    pub description: String,
+    /// Who answers for it.
+    #[serde(default)]
+    pub owners: Vec<String>,
+    /// Where it may run. The target `dev` exists even if it is not written.
+    #[serde(default)]
+    pub targets: BTreeMap<String, Target>,
+}
+
+/// Where a project runs. Everything left out is embedded, in `.mainspring/` inside the folder.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The metadata database, `sqlite:PATH`.
+    pub catalog: Option<String>,
+    /// Where tables lie, a path or `file://` URL.
+    pub lake: Option<String>,
+    /// The online store, `fjall:PATH`.
+    pub online: Option<String>,
+    /// Memory for queries, for example `512MiB`. By default a quarter of the machine's.
+    pub memory: Option<String>,
+    /// The address of the HTTP port.
+    pub listen: Option<String>,
+}
+
+/// A whole project folder, read and checked: every reference in it resolves.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Project {
+    /// `mainspring.yaml`.
+    pub file: ProjectFile,
+    /// The folder it was read from.
+    #[serde(skip)]
+    pub folder: std::path::PathBuf,
+    /// By name.
+    pub sources: BTreeMap<String, Source>,
+    /// By name.
+    pub entities: BTreeMap<String, Entity>,
+    /// By name.
+    pub feature_views: BTreeMap<String, FeatureView>,
+    /// By name.
+    pub models: BTreeMap<String, Model>,
+    /// By name.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// By name.
+    pub monitors: BTreeMap<String, Monitor>,
+    /// By name.
+    pub workflows: BTreeMap<String, Workflow>,
+    /// Cedar policies: file name and text.
+    pub policies: BTreeMap<String, String>,
+}
