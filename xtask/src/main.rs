@@ -1,2 +1,39 @@
-//! Being laid out.
-fn main() {}
+//! The project's own commands: `cargo xtask test`, `cargo xtask bench`, `cargo xtask services`.
+#![expect(clippy::print_stderr, reason = "a command line tool talks on stderr")]
+
+mod bench;
+mod run;
+mod services;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [PART..]     format, lints, all Rust tests, then the real clients against the real binary
+                    parts: fmt lint rust clients (default: all, in that order)
+  services          installs what the tests need: Chromium and a Python environment with pinned clients
+  bench [NAME..]    builds in release and runs the benchmarks, printing the ratios to their peers
+                    names: infer point_in_time ingest drift idle (default: all)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.split_first().map(|(command, rest)| (command.as_str(), rest)) {
+        Some(("test", parts)) => test::run(parts),
+        Some(("services", [])) => services::install().map(|_| ()),
+        Some(("bench", names)) => bench::run(names),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

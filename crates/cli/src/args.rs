@@ -1,0 +1,341 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mainspring",
+    version,
+    about = "A whole machine-learning platform in one program",
+    long_about = "A whole machine-learning platform in one program.\n\n\
+        A folder of declarations says where raw rows come from, which features are made of them, which models learn \
+        from those, and under which endpoints they answer. `plan` shows what would change, `apply` makes it so, `run` \
+        brings everything up to date, `serve` answers requests and shows the console.",
+    after_help = "Start here:\n  \
+        mainspring demo                            a year of real flights, end to end, in three minutes\n  \
+        mainspring init --from data.csv            a project folder from your own file\n  \
+        mainspring apply && mainspring run && mainspring serve\n\n\
+        Everything a project knows lies in its folder, under .mainspring/.",
+    propagate_version = true,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Work in this folder, as if started there
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+
+    /// The target in mainspring.yaml to run against
+    #[arg(long, global = true, value_name = "NAME", env = "MAINSPRING_TARGET", default_value = "dev")]
+    pub target: String,
+
+    /// Memory for queries, for example 512MiB [default: a quarter of the machine's]
+    #[arg(long, global = true, value_name = "SIZE", env = "MAINSPRING_MEMORY")]
+    pub memory: Option<String>,
+
+    /// Say more: -v what is done, -vv everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write a small commented project, or one made from a data file
+    Init(InitArgs),
+    /// Check the folder: every error with file, line, rule and mending edit
+    Validate(Listing),
+    /// Show what `apply` would change: exit status 0 nothing, 2 changes, 1 error
+    Plan(Listing),
+    /// Make the declared objects the applied ones
+    Apply(ApplyArgs),
+    /// Bring targets up to date: ingest, features, models, monitors, in the order of the graph
+    Run(RunArgs),
+    /// Answer predictions over HTTP and show the web console
+    Serve(ServeArgs),
+    /// Where everything stands, in one screen
+    Status(Listing),
+    /// List objects of a kind
+    List(ListArgs),
+    /// Run a query over the project's tables
+    Query(QueryArgs),
+    /// Look after features
+    #[command(subcommand)]
+    Features(FeaturesVerb),
+    /// Give a model version an alias, if its gates allow it
+    Promote(PromoteArgs),
+    /// Give an alias back to the version that had it before
+    Rollback(RollbackArgs),
+    /// Evaluate monitors and show drift and quality by window
+    Monitor(MonitorArgs),
+    /// Look after the audit log
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(KeyVerb),
+    /// Compact small files of the lake and remove old ones
+    Maintain(MaintainArgs),
+    /// Print the effective configuration
+    Config(Listing),
+    /// Print the JSON Schema of a kind of file, or write all of them to a folder
+    Schema(SchemaArgs),
+    /// Ingest, train, serve and watch a year of flights, end to end
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How a listing is printed.
+#[derive(Debug, Args, Clone, Copy)]
+pub struct Listing {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// A CSV, JSON lines or Parquet file to make the project from
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub from: Option<PathBuf>,
+    /// The column to predict
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    pub label: Option<String>,
+    /// The column that says when a row happened
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    pub time: Option<String>,
+    /// The column that names a row; repeat for several
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    pub key: Vec<String>,
+    /// The project's name [default: the folder's]
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// Apply destructive and breaking changes without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A workflow, or names of sources, feature views, models and monitors [default: everything]
+    pub targets: Vec<String>,
+    /// Do tasks even when their inputs have not changed
+    #[arg(long)]
+    pub force: bool,
+    /// How many tasks may be done at once
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub parallel: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The address of the HTTP port [default: 127.0.0.1:7878]
+    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_LISTEN")]
+    pub listen: Option<std::net::SocketAddr>,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list
+    pub kind: ListKind,
+    /// Only those that belong to this object, for example the versions of a model
+    pub of: Option<String>,
+    /// The most rows
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `list` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListKind {
+    /// Declared sources and what landed of them
+    Sources,
+    /// Lake tables with versions, rows and bytes
+    Tables,
+    /// Files that were read
+    Files,
+    /// Feature views with freshness
+    Features,
+    /// Models with their champion
+    Models,
+    /// Versions of a model
+    Versions,
+    /// Training runs
+    Experiments,
+    /// Endpoints and the versions behind them
+    Endpoints,
+    /// Workflow runs
+    Runs,
+    /// Tasks of a workflow run
+    Tasks,
+    /// Windows of a monitor
+    Reports,
+    /// Alerts
+    Alerts,
+    /// The audit log, newest first
+    Audit,
+}
+
+/// `query`.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// A SQL query; tables are called schema.table, as in sources.flights
+    pub sql: String,
+    /// The most rows
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub limit: usize,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `features`.
+#[derive(Debug, Subcommand)]
+pub enum FeaturesVerb {
+    /// Recompute offline what was served online, and show where they differ
+    Check {
+        /// The endpoint whose predictions are checked [default: all]
+        endpoint: Option<String>,
+        /// How many predictions to check
+        #[arg(long, default_value_t = 1000, value_name = "N")]
+        sample: usize,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `promote`.
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// The model
+    pub model: String,
+    /// The version
+    pub version: u64,
+    /// The alias
+    #[arg(long, default_value = "champion")]
+    pub alias: String,
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The model
+    pub model: String,
+    /// The alias
+    #[arg(long, default_value = "champion")]
+    pub alias: String,
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// `monitor`.
+#[derive(Debug, Args)]
+pub struct MonitorArgs {
+    /// The monitor [default: all]
+    pub monitor: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `audit`.
+#[derive(Debug, Subcommand)]
+pub enum AuditVerb {
+    /// Recompute the hash chain and name the first entry that was altered or is missing
+    Verify(Listing),
+}
+
+/// `key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// Make a key; it is shown once
+    Create {
+        /// Whose key it is
+        name: String,
+        /// What it may do
+        #[arg(long, default_value = "viewer")]
+        role: String,
+    },
+    /// List keys, without their secrets
+    List(Listing),
+    /// Make a key worthless
+    Revoke {
+        /// The key's identifier
+        id: String,
+    },
+}
+
+/// `maintain`.
+#[derive(Debug, Args)]
+pub struct MaintainArgs {
+    /// Keep removed files this long, for readers of old versions
+    #[arg(long, default_value = "7d", value_name = "SPAN")]
+    pub keep: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// The kind of file: project, source, feature, model, endpoint, monitor or workflow
+    pub kind: Option<String>,
+    /// Write every schema to this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "kind")]
+    pub out: Option<PathBuf>,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// The project folder to make
+    #[arg(long, value_name = "PATH", default_value = "flights-demo", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// End after the summary instead of serving on: exit status 0 only if every step held
+    #[arg(long)]
+    pub once: bool,
+    /// Write the figures of the run to this file, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// The address of the HTTP port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    pub listen: std::net::SocketAddr,
+    /// Replay only so many days after 30 June; the whole half year by default
+    #[arg(long, value_name = "N")]
+    pub days: Option<u32>,
+}

@@ -1,0 +1,381 @@
+//! The walk over the graph: ready tasks start, failed ones are tried again, every change of state is in the catalog
+//! before the next step.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use mainspring_catalog::{Catalog, Change, Expect, ListQuery, Principal};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+
+use crate::error::Result;
+use crate::event::FlowEvent;
+use crate::graph::{Task, TaskGraph};
+use crate::lease;
+use crate::record::{Attempt, FlowRun, RunState, TaskRun, TaskState, TaskSuccess};
+use crate::work::{Outcome, TaskContext, Work, WorkError};
+
+/// The wait before the second attempt; doubled for each further one, up to [`BACKOFF_MAX`].
+const BACKOFF: Duration = Duration::from_millis(200);
+/// The longest wait between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// What somebody wants done.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// A workflow's name or names of targets, for the record; empty means everything.
+    pub targets: Vec<String>,
+    /// The tasks and their order.
+    pub graph: TaskGraph,
+    /// How often a failed task is tried again.
+    pub retries: u32,
+    /// Do tasks even when their inputs have not changed.
+    pub force: bool,
+}
+
+/// Does runs.
+#[derive(Clone)]
+pub struct Engine {
+    catalog: Catalog,
+    work: Arc<dyn Work>,
+    parallel: usize,
+}
+
+/// A task under way in this process.
+struct Attempted {
+    task: Task,
+    fingerprint: Option<String>,
+    context: TaskContext,
+    result: Result<Done, WorkError>,
+}
+
+enum Done {
+    Unchanged,
+    Performed(Outcome),
+}
+
+impl Engine {
+    /// An engine that does at most `parallel` tasks at once.
+    #[must_use]
+    pub fn new(catalog: Catalog, work: Arc<dyn Work>, parallel: usize) -> Self {
+        Self { catalog, work, parallel: parallel.max(1) }
+    }
+
+    /// Runs to the end: takes up a run that died on the same tasks, or begins a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`](crate::Error::Busy) while another process runs this project; catalog errors. A task's failure is
+    /// no error but the run's state.
+    pub async fn run(
+        &self,
+        request: &RunRequest,
+        principal: &Principal,
+        events: &UnboundedSender<FlowEvent>,
+    ) -> Result<FlowRun> {
+        let fresh = uuid::Uuid::now_v7().to_string();
+        let mut lease = lease::take(&self.catalog, &fresh).await?;
+        let outcome = {
+            let walk = self.run_leased(request, principal, &fresh, events);
+            tokio::pin!(walk);
+            let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + lease::RENEWAL, lease::RENEWAL);
+            loop {
+                tokio::select! {
+                    outcome = &mut walk => break outcome,
+                    // a lost lease ends the walk: dropping it aborts its tasks
+                    _ = renewal.tick() => lease.renew().await?,
+                }
+            }
+        };
+        lease.release().await?;
+        outcome
+    }
+
+    async fn run_leased(
+        &self,
+        request: &RunRequest,
+        principal: &Principal,
+        fresh: &str,
+        events: &UnboundedSender<FlowEvent>,
+    ) -> Result<FlowRun> {
+        let (run, mut tasks) = match self.interrupted(request).await? {
+            Some(run) => self.take_up(run, principal).await?,
+            None => self.begin(request, principal, fresh).await?,
+        };
+        say(events, FlowEvent::RunStarted { run: run.id.clone(), tasks: run.tasks.clone(), resumed: run.resumed > 0 });
+        self.walk(request, principal, &run, &mut tasks, events).await?;
+        let state =
+            if tasks.values().all(|task| task.state.is_done()) { RunState::Succeeded } else { RunState::Failed };
+        let ended = FlowRun { state, ended_at: Some(Timestamp::now()), ..run };
+        self.save(Change::new(principal, "flow.run_ended", format!("flow_run:{}", ended.id)).put(&ended, Expect::Any)?)
+            .await?;
+        say(events, FlowEvent::RunEnded { run: ended.id.clone(), state });
+        Ok(ended)
+    }
+
+    /// The newest run, when it is on the same tasks and its process died.
+    async fn interrupted(&self, request: &RunRequest) -> Result<Option<FlowRun>> {
+        let newest = self.catalog.list::<FlowRun>(ListQuery::newest(1)).await?;
+        Ok(newest
+            .into_iter()
+            .map(|stored| stored.document)
+            .find(|run| run.state == RunState::Running && run.tasks == request.graph.order()))
+    }
+
+    async fn begin(
+        &self,
+        request: &RunRequest,
+        principal: &Principal,
+        id: &str,
+    ) -> Result<(FlowRun, BTreeMap<Task, TaskRun>)> {
+        let run = FlowRun {
+            id: id.to_owned(),
+            targets: request.targets.clone(),
+            state: RunState::Running,
+            principal: principal.to_string(),
+            started_at: Timestamp::now(),
+            ended_at: None,
+            resumed: 0,
+            tasks: request.graph.order().to_vec(),
+        };
+        let mut change = Change::new(principal, "flow.run_started", format!("flow_run:{id}")).put(&run, Expect::Absent)?;
+        let mut tasks = BTreeMap::new();
+        for task in &run.tasks {
+            let record = TaskRun {
+                run: run.id.clone(),
+                task: task.clone(),
+                state: TaskState::Pending,
+                attempts: vec![],
+                outputs: Outcome::new(),
+            };
+            change = change.put(&record, Expect::Absent)?;
+            tasks.insert(task.clone(), record);
+        }
+        // a run that died on other tasks is over: its lease is ours now
+        for stored in self.catalog.list::<FlowRun>(ListQuery::newest(20)).await? {
+            if stored.document.state == RunState::Running {
+                let died = FlowRun { state: RunState::Failed, ended_at: Some(Timestamp::now()), ..stored.document };
+                change = change.put(&died, Expect::Version(stored.version))?;
+            }
+        }
+        self.save(change).await?;
+        Ok((run, tasks))
+    }
+
+    /// Takes a run up where its process died: what was under way is tried again.
+    async fn take_up(&self, run: FlowRun, principal: &Principal) -> Result<(FlowRun, BTreeMap<Task, TaskRun>)> {
+        let run = FlowRun { resumed: run.resumed + 1, ..run };
+        let mut change =
+            Change::new(principal, "flow.run_resumed", format!("flow_run:{}", run.id)).put(&run, Expect::Any)?;
+        let mut tasks = BTreeMap::new();
+        for task in &run.tasks {
+            let stored = self.catalog.get::<TaskRun>(&TaskRun::id_of(&run.id, task)).await?;
+            let mut record = stored.map_or_else(
+                || TaskRun {
+                    run: run.id.clone(),
+                    task: task.clone(),
+                    state: TaskState::Pending,
+                    attempts: vec![],
+                    outputs: Outcome::new(),
+                },
+                |stored| stored.document,
+            );
+            if record.state == TaskState::Running {
+                record.state = TaskState::Pending;
+                if let Some(attempt) = record.attempts.last_mut() {
+                    attempt.error = Some("its process died".into());
+                }
+                change = change.put(&record, Expect::Any)?;
+            }
+            tasks.insert(task.clone(), record);
+        }
+        self.save(change).await?;
+        Ok((run, tasks))
+    }
+
+    async fn walk(
+        &self,
+        request: &RunRequest,
+        principal: &Principal,
+        run: &FlowRun,
+        tasks: &mut BTreeMap<Task, TaskRun>,
+        events: &UnboundedSender<FlowEvent>,
+    ) -> Result<()> {
+        let mut under_way: JoinSet<Attempted> = JoinSet::new();
+        loop {
+            self.block(request, principal, tasks, events).await?;
+            for task in ready(&request.graph, tasks) {
+                if under_way.len() == self.parallel {
+                    break;
+                }
+                let Some(record) = tasks.get_mut(&task) else { continue };
+                let failures = record.attempts.iter().filter(|attempt| attempt.error.is_some()).count();
+                record.attempts.push(Attempt {
+                    started_at: Timestamp::now(),
+                    ended_at: None,
+                    error: None,
+                    log: vec![],
+                });
+                self.turn(record, TaskState::Running, principal, "flow.task_started").await?;
+                let context = TaskContext::new(principal.clone());
+                say(
+                    events,
+                    FlowEvent::TaskStarted {
+                        task: task.clone(),
+                        attempt: u32::try_from(record.attempts.len()).unwrap_or(u32::MAX),
+                        progress: context.progress.clone(),
+                    },
+                );
+                under_way.spawn(attempt(self.clone(), task, context, request.force, wait_before(failures)));
+            }
+            let Some(joined) = under_way.join_next().await else { return Ok(()) };
+            match joined {
+                Ok(attempted) => self.settle(request, principal, run, tasks, attempted, events).await?,
+                Err(error) => tracing::error!(%error, "a task's future ended without a result"),
+            }
+        }
+    }
+
+    /// Writes down how an attempt went.
+    async fn settle(
+        &self,
+        request: &RunRequest,
+        principal: &Principal,
+        run: &FlowRun,
+        tasks: &mut BTreeMap<Task, TaskRun>,
+        attempted: Attempted,
+        events: &UnboundedSender<FlowEvent>,
+    ) -> Result<()> {
+        let Some(record) = tasks.get_mut(&attempted.task) else { return Ok(()) };
+        if let Some(attempt) = record.attempts.last_mut() {
+            attempt.ended_at = Some(Timestamp::now());
+            attempt.log = attempted.context.lines();
+            attempt.error = attempted.result.as_ref().err().map(ToString::to_string);
+        }
+        let failures = record.attempts.iter().filter(|attempt| attempt.error.is_some()).count();
+        match attempted.result {
+            Ok(done) => {
+                let state = match done {
+                    Done::Unchanged => TaskState::Unchanged,
+                    Done::Performed(outputs) => {
+                        record.outputs = outputs;
+                        TaskState::Succeeded
+                    }
+                };
+                record.state = step(record.state, state);
+                let mut change = Change::new(principal, "flow.task_ended", format!("task_run:{}", TaskRun::id_of(&run.id, &record.task)))
+                    .put(record, Expect::Any)?;
+                if let (TaskState::Succeeded, Some(fingerprint)) = (state, attempted.fingerprint) {
+                    let success = TaskSuccess {
+                        task: record.task.clone(),
+                        fingerprint,
+                        run: run.id.clone(),
+                        at: Timestamp::now(),
+                    };
+                    change = change.put(&success, Expect::Any)?;
+                }
+                self.save(change).await?;
+            }
+            Err(WorkError::Passing(error)) if failures <= request.retries as usize => {
+                self.turn(record, TaskState::Pending, principal, "flow.task_retrying").await?;
+                say(events, FlowEvent::TaskRetrying { task: record.task.clone(), error });
+                return Ok(());
+            }
+            Err(_) => self.turn(record, TaskState::Failed, principal, "flow.task_failed").await?,
+        }
+        say(events, FlowEvent::TaskEnded(Box::new(record.clone())));
+        Ok(())
+    }
+
+    /// Marks what waits for something that failed.
+    async fn block(
+        &self,
+        request: &RunRequest,
+        principal: &Principal,
+        tasks: &mut BTreeMap<Task, TaskRun>,
+        events: &UnboundedSender<FlowEvent>,
+    ) -> Result<()> {
+        for task in request.graph.order() {
+            let failed = request.graph.needs(task).any(|needed| {
+                tasks.get(needed).is_some_and(|record| matches!(record.state, TaskState::Failed | TaskState::Blocked))
+            });
+            if let (true, Some(record)) = (failed, tasks.get_mut(task)) {
+                if record.state == TaskState::Pending {
+                    self.turn(record, TaskState::Blocked, principal, "flow.task_blocked").await?;
+                    say(events, FlowEvent::TaskEnded(Box::new(record.clone())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn turn(&self, record: &mut TaskRun, next: TaskState, principal: &Principal, action: &str) -> Result<()> {
+        record.state = step(record.state, next);
+        let subject = format!("task_run:{}", TaskRun::id_of(&record.run, &record.task));
+        self.save(Change::new(principal, action, subject).put(record, Expect::Any)?).await
+    }
+
+    async fn save(&self, change: Change) -> Result<()> {
+        self.catalog.commit(change).await?;
+        Ok(())
+    }
+
+    /// Whether the task's inputs are those of its last success.
+    async fn is_unchanged(&self, task: &Task, fingerprint: Option<&str>) -> Result<bool, WorkError> {
+        let Some(fingerprint) = fingerprint else { return Ok(false) };
+        let last = self.catalog.get::<TaskSuccess>(&task.to_string()).await;
+        let last = last.map_err(|error| WorkError::Passing(error.to_string()))?;
+        Ok(last.is_some_and(|last| last.document.fingerprint == fingerprint))
+    }
+}
+
+async fn attempt(engine: Engine, task: Task, context: TaskContext, force: bool, wait: Duration) -> Attempted {
+    tokio::time::sleep(wait).await;
+    let mut fingerprint = None;
+    let work = async {
+        fingerprint = engine.work.fingerprint(&task).await?;
+        if !force && engine.is_unchanged(&task, fingerprint.as_deref()).await? {
+            return Ok(Done::Unchanged);
+        }
+        engine.work.perform(&task, &context).await.map(Done::Performed)
+    };
+    // a task that panics has failed; it must not take the run with it
+    let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(WorkError::Lasting(format!("the task panicked: {}", words.unwrap_or("no words were left"))))
+    });
+    Attempted { task, fingerprint, context, result }
+}
+
+/// The tasks that wait for nothing but a free place.
+fn ready(graph: &TaskGraph, tasks: &BTreeMap<Task, TaskRun>) -> Vec<Task> {
+    graph
+        .order()
+        .iter()
+        .filter(|task| tasks.get(task).is_some_and(|record| record.state == TaskState::Pending))
+        .filter(|task| graph.needs(task).all(|needed| tasks.get(needed).is_none_or(|record| record.state.is_done())))
+        .cloned()
+        .collect()
+}
+
+fn wait_before(failures: usize) -> Duration {
+    match u32::try_from(failures) {
+        Ok(0) => Duration::ZERO,
+        Ok(failures) => BACKOFF.saturating_mul(1 << (failures - 1).min(16)).min(BACKOFF_MAX),
+        Err(_) => BACKOFF_MAX,
+    }
+}
+
+fn step(from: TaskState, to: TaskState) -> TaskState {
+    debug_assert!(from.may_become(to), "a task went from {from:?} to {to:?}");
+    to
+}
+
+/// Tells whoever listens; that nobody does is no fault.
+fn say(events: &UnboundedSender<FlowEvent>, event: FlowEvent) {
+    let _nobody_listens = events.send(event);
+}

@@ -1,0 +1,114 @@
+// The console's only script: charts, times in the reader's zone, keys, table sorting and filtering, and quiet refresh.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+  // Theme: follows the system until the reader chooses.
+  const stored = localStorage.getItem("theme");
+  if (stored) root.dataset.theme = stored;
+  const toggle = () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+    drawAll();
+  };
+  document.getElementById("theme")?.addEventListener("click", toggle);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+
+  // Times: the server writes UTC; the reader sees their own zone, with UTC on hover.
+  const showTimes = (scope) => scope.querySelectorAll("time[datetime]").forEach((element) => {
+    const at = new Date(element.dateTime);
+    if (Number.isNaN(at.valueOf())) return;
+    element.title = `${element.dateTime} UTC`;
+    element.textContent = element.dataset.day !== undefined
+      ? at.toLocaleDateString(undefined, { dateStyle: "medium" })
+      : at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  });
+
+  // Charts: each figure carries its data as JSON and is drawn with the page's colours.
+  const draw = (element) => {
+    const source = document.getElementById(element.dataset.chart);
+    if (!source || !window.Plotly) return;
+    const { data, layout = {} } = JSON.parse(source.textContent);
+    const axis = { gridcolor: css("--line"), linecolor: css("--line"), zerolinecolor: css("--line"), automargin: true };
+    const merged = {
+      margin: { l: 48, r: 12, t: 12, b: 36 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: css("--sans"), size: 12, color: css("--soft") }, hovermode: "x unified",
+      hoverlabel: { bgcolor: css("--sheet"), bordercolor: css("--line"), font: { color: css("--ink") } },
+      legend: { orientation: "h", y: 1.12, x: 0 },
+      colorway: ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6"].map(css),
+      ...layout,
+      xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
+    };
+    if (layout.yaxis2) merged.yaxis2 = { ...axis, ...layout.yaxis2 };
+    window.Plotly.react(element, data, merged, { responsive: true, displayModeBar: false });
+  };
+  const drawAll = () => document.querySelectorAll("[data-chart]").forEach(draw);
+
+  // Tables: click or Enter on a heading sorts; the filter box hides rows.
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    const raw = cell?.dataset.value ?? cell?.textContent.trim() ?? "";
+    const number = Number(raw);
+    return raw !== "" && !Number.isNaN(number) ? number : raw.toLowerCase();
+  };
+  const sort = (heading) => {
+    const table = heading.closest("table");
+    const column = heading.cellIndex;
+    const down = heading.getAttribute("aria-sort") === "ascending";
+    table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const body = table.tBodies[0];
+    [...body.rows]
+      .map((row) => [key(row, column), row])
+      .sort(([a], [b]) => (a === b ? 0 : (typeof a === typeof b ? a < b : typeof a === "number") ? -1 : 1) * (down ? -1 : 1))
+      .forEach(([, row]) => body.append(row));
+  };
+  document.addEventListener("click", (event) => {
+    const heading = event.target.closest?.("th[data-sort]");
+    if (heading) sort(heading);
+  });
+  document.addEventListener("input", (event) => {
+    const box = event.target.closest?.("input[data-filter]");
+    if (!box) return;
+    const wanted = box.value.toLowerCase();
+    document.querySelectorAll(`#${box.dataset.filter} tbody tr`).forEach((row) => {
+      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    });
+  });
+
+  // Keys: g then a letter goes to a page, / searches, t changes the theme.
+  let after_g = false;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+    if (event.key === "Enter" && event.target.matches("th[data-sort]")) return sort(event.target);
+    if (after_g) {
+      after_g = false;
+      document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`)?.click();
+    } else if (event.key === "g") {
+      after_g = true;
+      setTimeout(() => { after_g = false; }, 1200);
+    } else if (event.key === "/") {
+      const box = document.querySelector("input[data-filter]");
+      if (box) { event.preventDefault(); box.focus(); }
+    } else if (event.key === "t") {
+      toggle();
+    }
+  });
+
+  // Live parts are fetched again in place while the page is visible; nothing else moves.
+  const refresh = async (part) => {
+    if (document.hidden) return;
+    try {
+      const answer = await fetch(part.dataset.live, { headers: { accept: "text/html" } });
+      if (!answer.ok) return;
+      part.innerHTML = await answer.text();
+      showTimes(part);
+    } catch { /* the server is away; the page keeps what it has */ }
+  };
+  document.querySelectorAll("[data-live]").forEach((part) => setInterval(() => refresh(part), 2000));
+
+  showTimes(document);
+  drawAll();
+})();
