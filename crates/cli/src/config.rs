@@ -1,0 +1,133 @@
+//! The effective configuration: defaults < `mainspring.yaml` target < environment < flags, read once.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use mainspring_spec::{Project, Target};
+use serde::Serialize;
+
+use crate::args::Cli;
+use crate::output::Failure;
+
+/// The folder inside a project that holds everything the program knows.
+pub const STATE: &str = ".mainspring";
+
+/// Where to work, before anything there has been read.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The project folder.
+    pub folder: PathBuf,
+    /// The target's name.
+    pub target: String,
+    /// Memory for queries, as said by flag or environment.
+    pub memory: Option<String>,
+}
+
+impl Place {
+    /// The place that the command line names.
+    pub fn of(cli: &Cli) -> Self {
+        Self { folder: cli.directory.clone(), target: cli.target.clone(), memory: cli.memory.clone() }
+    }
+
+    /// The same settings in another folder.
+    pub fn at(&self, folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ..self.clone() }
+    }
+
+    /// Reads the project folder; every error in it is shown.
+    pub fn project(&self) -> Result<Project, Failure> {
+        let file = self.folder.join("mainspring.yaml");
+        if !file.is_file() {
+            return Err(Failure::hinted(
+                anyhow!("there is no mainspring.yaml in {}", self.folder.display()),
+                "`mainspring init` writes a project there, and -C DIR works in another folder",
+            ));
+        }
+        mainspring_spec::load(&self.folder).map_err(|diagnostics| Failure::hinted(
+            anyhow!("the project does not validate\n\n{diagnostics}"),
+            "mend the folder and try again; `mainspring validate` shows only these",
+        ))
+    }
+
+    /// The configuration for a project, or for a folder without one.
+    pub fn config(&self, project: Option<&Project>) -> Result<Config, Failure> {
+        let none = Target::default();
+        let target = match project {
+            None => &none,
+            Some(project) => match project.file.targets.get(&self.target) {
+                Some(target) => target,
+                None if self.target == "dev" => &none,
+                None => {
+                    let known: Vec<&str> = project.file.targets.keys().map(String::as_str).collect();
+                    return Err(Failure::hinted(
+                        anyhow!("mainspring.yaml has no target `{}`", self.target),
+                        format!("declare it under `targets:`, or use one of: dev {}", known.join(" ")),
+                    ));
+                }
+            },
+        };
+        let state = self.folder.join(STATE);
+        let memory_bytes = match self.memory.as_ref().or(target.memory.as_ref()) {
+            None => mainspring_lake::default_memory_bytes(),
+            Some(text) => mainspring_lake::parse_memory(text).context("memory")?,
+        };
+        let listen = match &target.listen {
+            None => SocketAddr::from(([127, 0, 0, 1], 7878)),
+            Some(text) => text.parse().with_context(|| format!("`listen: {text}` is no address such as 127.0.0.1:7878"))?,
+        };
+        Ok(Config {
+            target: self.target.clone(),
+            folder: self.folder.clone(),
+            catalog: target.catalog.clone().unwrap_or_else(|| format!("sqlite:{}", state.join("catalog.db").display())),
+            lake: target.lake.clone().unwrap_or_else(|| state.join("lake").display().to_string()),
+            online: self.online(target, &state)?,
+            artifacts: state.join("artifacts"),
+            spill: state.join("spill"),
+            state,
+            memory_bytes,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            listen,
+        })
+    }
+
+    fn online(&self, target: &Target, state: &Path) -> Result<PathBuf, Failure> {
+        match target.online.as_deref() {
+            None => Ok(state.join("online")),
+            Some(url) => match url.strip_prefix("fjall:") {
+                Some(path) => Ok(self.folder.join(path)),
+                None => Err(Failure::hinted(
+                    anyhow!("the online store `{url}` of target `{}` is of no kind that is built in", self.target),
+                    "write fjall:PATH, or leave it out for the embedded store",
+                )),
+            },
+        }
+    }
+}
+
+/// The effective configuration.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// The target's name.
+    pub target: String,
+    /// The project folder.
+    pub folder: PathBuf,
+    /// The metadata database.
+    pub catalog: String,
+    /// Where tables lie.
+    pub lake: String,
+    /// The online store's folder.
+    pub online: PathBuf,
+    /// Where artifacts lie.
+    pub artifacts: PathBuf,
+    /// Where queries spill.
+    pub spill: PathBuf,
+    /// Everything else the program keeps.
+    pub state: PathBuf,
+    /// Memory for queries.
+    pub memory_bytes: u64,
+    /// Threads for queries.
+    pub threads: usize,
+    /// The address of the HTTP port.
+    pub listen: SocketAddr,
+}
