@@ -1,0 +1,105 @@
+//! Nodes as short JSON arrays: spelt-out keys would be four fifths of an artifact's bytes.
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Less, Node};
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Leaf { value } => {
+                let mut tuple = serializer.serialize_tuple(1)?;
+                tuple.serialize_element(&value)?;
+                tuple.end()
+            }
+            Self::Split { feature, threshold, less, left, right, missing } => {
+                let mut tuple = serializer.serialize_tuple(6)?;
+                tuple.serialize_element(&feature)?;
+                tuple.serialize_element(&threshold)?;
+                tuple.serialize_element(&less)?;
+                tuple.serialize_element(&left)?;
+                tuple.serialize_element(&right)?;
+                tuple.serialize_element(&missing)?;
+                tuple.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a leaf `[value]` or a split `[feature, threshold, \"<\" or \"<=\", left, right, missing]`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        let first: f64 = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        let Some(threshold) = seq.next_element()? else {
+            return Ok(Node::Leaf { value: first });
+        };
+        let feature =
+            whole(first).ok_or_else(|| de::Error::custom(format!("{first} is not the number of a column")))?;
+        let less: Less = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(2, &self))?;
+        let left = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(3, &self))?;
+        let right = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(4, &self))?;
+        let missing = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(5, &self))?;
+        if seq.next_element::<de::IgnoredAny>()?.is_some() {
+            return Err(de::Error::invalid_length(7, &self));
+        }
+        Ok(Node::Split { feature, threshold, less, left, right, missing })
+    }
+}
+
+/// The first element is read before it is known whether it is a leaf's value or a split's column.
+fn whole(number: f64) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared with the original below")]
+    let cast = number as u32;
+    (f64::from(cast) == number).then_some(cast)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_of_other_lengths_and_kinds_are_refused() {
+        for text in [
+            "[]",
+            "[1,2]",
+            "[1,2,\"<\"]",
+            "[1,2,\"<\",1,2]",
+            "[1,2,\"<\",1,2,2,9]",
+            "[1.5,2,\"<\",1,2,2]",
+            "[-1,2,\"<\",1,2,2]",
+            "[1,2,\">\",1,2,2]",
+            "[null]",
+            "{}",
+            "[1,2,\"<\",-1,2,2]",
+            "[1,2,\"<\",1,4294967296,2]",
+        ] {
+            assert!(serde_json::from_str::<Node>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_node_reads_back_from_what_it_wrote() {
+        let split = Node::Split { feature: 3, threshold: 0.1, less: Less::OrEqual, left: 1, right: 2, missing: 7 };
+
+        let text = serde_json::to_string(&split).unwrap();
+
+        assert_eq!(text, r#"[3,0.1,"<=",1,2,7]"#);
+        assert_eq!(serde_json::from_str::<Node>(&text).unwrap(), split);
+        assert_eq!(serde_json::from_str::<Node>("[-0.25]").unwrap(), Node::Leaf { value: -0.25 });
+    }
+}

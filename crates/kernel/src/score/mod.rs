@@ -1,0 +1,129 @@
+//! Scoring: the hot path of the product.
+//!
+//! Arithmetic for 100 trees of 31 leaves over 28 columns: 61 nodes of 16 bytes a tree are 98 kB for the ensemble, more
+//! than a first-level cache and well inside a second-level one; a row visits some 600 nodes. One row therefore walks
+//! eight trees at a time, so that eight independent loads are under way instead of one (some 1 µs a row). A batch goes
+//! tree by tree over blocks of 64 rows: a tree (1 kB) and a block (14 kB) both stay in the first-level cache.
+
+mod forest;
+mod link;
+
+use crate::Error;
+use crate::artifact::{Body, LinearModel, ModelArtifact};
+use crate::encode::{Encoder, Matrix};
+
+use forest::Forest;
+use link::Answer;
+
+/// A model ready to score: checked once, then only arrays.
+#[derive(Debug)]
+pub struct Scorer {
+    encoder: Encoder,
+    outputs: usize,
+    body: Compiled,
+    answer: Answer,
+}
+
+#[derive(Debug)]
+enum Compiled {
+    Trees(Forest),
+    Linear(LinearModel),
+    Constant(Vec<f64>),
+}
+
+impl Scorer {
+    /// Compiles an artifact.
+    ///
+    /// # Errors
+    /// When the artifact is not valid.
+    pub fn compile(artifact: &ModelArtifact) -> Result<Self, Error> {
+        artifact.validate()?;
+        let body = match &artifact.body {
+            Body::Trees(ensemble) => Compiled::Trees(Forest::compile(ensemble)),
+            Body::Linear(linear) => Compiled::Linear(linear.clone()),
+            Body::Constant(scores) => Compiled::Constant(scores.clone()),
+        };
+        Ok(Self {
+            encoder: Encoder::new(artifact),
+            outputs: artifact.body.outputs(),
+            body,
+            answer: Answer::new(artifact.task, artifact.link),
+        })
+    }
+
+    /// What turns typed values into the rows this model scores.
+    #[must_use]
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// How many numbers the answer to a row has: 1, or one for each class.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Scores one encoded row into `out`: the probability of true, the probability of each class, or a number.
+    ///
+    /// # Errors
+    /// When the row or `out` has not the model's size.
+    pub fn score_row(&self, row: &[f64], out: &mut [f64]) -> Result<(), Error> {
+        same("columns", self.encoder.columns(), row.len())?;
+        same("outputs", self.outputs, out.len())?;
+        match &self.body {
+            Compiled::Trees(forest) => forest.score_row(row, out),
+            Compiled::Linear(linear) => score_linear(linear, row, out),
+            Compiled::Constant(scores) => out.copy_from_slice(scores),
+        }
+        self.answer.apply(out);
+        Ok(())
+    }
+
+    /// Scores encoded rows, shape `[rows, columns]`, into `out`, shape `[rows, outputs]`. Each row gets the bits that
+    /// [`score_row`](Self::score_row) gives it.
+    ///
+    /// # Errors
+    /// When the sizes are not those of whole rows, or not equally many.
+    pub fn score_batch(&self, rows: usize, values: &[f64], out: &mut [f64]) -> Result<(), Error> {
+        let columns = self.encoder.columns();
+        same("numbers in these rows", rows * columns, values.len())?;
+        same("numbers in the answer", rows * self.outputs, out.len())?;
+        match &self.body {
+            Compiled::Trees(forest) => forest.score_batch(columns, values, out),
+            Compiled::Linear(linear) => {
+                for (number, scores) in out.chunks_exact_mut(self.outputs).enumerate() {
+                    score_linear(linear, &values[number * columns..(number + 1) * columns], scores);
+                }
+            }
+            Compiled::Constant(constant) => {
+                for scores in out.chunks_exact_mut(self.outputs) {
+                    scores.copy_from_slice(constant);
+                }
+            }
+        }
+        for scores in out.chunks_exact_mut(self.outputs) {
+            self.answer.apply(scores);
+        }
+        Ok(())
+    }
+
+    /// Scores a matrix; the result has shape `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// When the matrix was not made by this model's encoder.
+    pub fn score_matrix(&self, matrix: &Matrix) -> Result<Vec<f64>, Error> {
+        let mut out = vec![0.0; matrix.rows * self.outputs];
+        self.score_batch(matrix.rows, &matrix.values, &mut out)?;
+        Ok(out)
+    }
+}
+
+fn score_linear(linear: &LinearModel, row: &[f64], out: &mut [f64]) {
+    for ((score, weights), bias) in out.iter_mut().zip(&linear.weights).zip(&linear.bias) {
+        *score = weights.iter().zip(row).fold(*bias, |sum, (weight, x)| sum + weight * x);
+    }
+}
+
+fn same(what: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if expected == found { Ok(()) } else { Err(Error::Shape { what, expected, found }) }
+}
