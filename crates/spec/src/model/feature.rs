@@ -25,6 +25,7 @@ pub struct Entity {
 /// it makes the view's kind (see [`FeatureView::kind`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = crate::schema::one_definition)]
 pub struct FeatureView {
     /// The view's name.
     #[serde(rename = "feature_view")]
@@ -44,6 +45,10 @@ pub struct FeatureView {
     /// Aggregates over windows of events that end at the moment asked for.
     #[serde(default)]
     pub aggregates: Vec<Aggregate>,
+    /// In a SQL view that models observe: those of the query's columns, with their types, that are inputs or keys of a
+    /// model and neither entity keys nor times.
+    #[serde(default)]
+    pub columns: Vec<Field>,
     /// What a request brings, for request-time views.
     #[serde(default)]
     pub request: Vec<Field>,
@@ -62,7 +67,8 @@ pub struct FeatureView {
     /// Whether it is kept in the online store.
     #[serde(default = "online")]
     pub online: bool,
-    /// A declared description per feature, shown in the console.
+    /// The features and what each says. SQL views must list theirs here, so that every name is known without an
+    /// engine; in the other kinds it only adds descriptions.
     #[serde(default)]
     pub features: std::collections::BTreeMap<String, String>,
 }

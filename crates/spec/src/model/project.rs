@@ -41,7 +41,7 @@ pub struct Target {
 }
 
 /// A whole project folder, read and checked: every reference in it resolves.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Project {
     /// `mainspring.yaml`.
     pub file: ProjectFile,

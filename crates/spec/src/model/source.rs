@@ -121,6 +121,7 @@ pub enum ExtraColumns {
 /// A rule on rows or on the table: exactly one of the rule keys, how severe it is, and what happens to a bad row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = crate::schema::one_rule)]
 pub struct Check {
     /// A name for reports. By default made from the rule.
     pub name: Option<String>,

@@ -1,0 +1,350 @@
+//! Reads a project folder: finds its files, parses them, and hands what they declare to the checks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::check;
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceText, quote};
+use crate::graph::{ObjectKind, ObjectRef};
+use crate::model::{Project, ProjectFile};
+use crate::shape::Shapes;
+use crate::trace::{Declared, Positions};
+use crate::tree::{self, DEPTH_MAX, Node, Place, Value};
+use crate::typed;
+
+/// The largest file read. A declaration is written by a person; what is larger is data in the wrong folder.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The most files read from one folder of declarations.
+pub const FILES_MAX: usize = 2_000;
+/// The project's own file.
+pub const PROJECT_FILE: &str = "mainspring.yaml";
+
+/// A folder of declarations and the kinds of object its files may hold.
+const FOLDERS: [(&str, &[ObjectKind]); 6] = [
+    ("sources", &[ObjectKind::Source]),
+    ("features", &[ObjectKind::Entity, ObjectKind::FeatureView]),
+    ("models", &[ObjectKind::Model]),
+    ("endpoints", &[ObjectKind::Endpoint]),
+    ("monitors", &[ObjectKind::Monitor]),
+    ("workflows", &[ObjectKind::Workflow]),
+];
+
+/// Reads and checks a project folder.
+///
+/// # Errors
+/// Everything found wrong, at most [`crate::DIAGNOSTICS_MAX`] mistakes.
+pub fn load(folder: &Path) -> Result<Project, Diagnostics> {
+    load_traced(folder).map(|(project, _)| project)
+}
+
+/// As [`load`], with the place of each declaration, for what only an engine can find wrong later.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_traced(folder: &Path) -> Result<(Project, Positions), Diagnostics> {
+    let mut reader = Reader {
+        folder,
+        shapes: Shapes::new(),
+        project: Project::empty(folder),
+        positions: Positions::default(),
+        diagnostics: Diagnostics::default(),
+    };
+    reader.read_project_file();
+    for (name, kinds) in FOLDERS {
+        for file in reader.list(name, &["yaml", "yml"]) {
+            reader.read_declarations(&file, kinds);
+        }
+    }
+    for file in reader.list("policies", &["cedar"]) {
+        reader.read_policy(&file);
+    }
+    check::project(&reader.project, &reader.positions, &mut reader.diagnostics);
+    reader.diagnostics.sort();
+    if reader.diagnostics.is_empty() { Ok((reader.project, reader.positions)) } else { Err(reader.diagnostics) }
+}
+
+impl Project {
+    /// A project that declares nothing, in a folder.
+    #[must_use]
+    pub fn empty(folder: &Path) -> Self {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Self {
+            file: ProjectFile { project: name, description: String::new(), owners: vec![], targets: BTreeMap::new() },
+            folder: folder.to_owned(),
+            sources: BTreeMap::new(),
+            entities: BTreeMap::new(),
+            feature_views: BTreeMap::new(),
+            models: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            monitors: BTreeMap::new(),
+            workflows: BTreeMap::new(),
+            policies: BTreeMap::new(),
+        }
+    }
+}
+
+struct Reader<'a> {
+    folder: &'a Path,
+    shapes: Shapes,
+    project: Project,
+    positions: Positions,
+    diagnostics: Diagnostics,
+}
+
+impl Reader<'_> {
+    fn read_project_file(&mut self) {
+        let path = self.folder.join(PROJECT_FILE);
+        if !path.exists() {
+            let message = format!("there is no {PROJECT_FILE} here, so this is not a project folder");
+            let help = "run `mainspring init` to write a small project, or name its folder with `-C DIR`";
+            self.diagnostics.push(Diagnostic::file(PROJECT_FILE, "no_project", message).help(help));
+            return;
+        }
+        self.read_declarations(&path, &[ObjectKind::Project]);
+    }
+
+    /// The files of a subfolder with one of the endings, at any depth, sorted by path.
+    fn list(&mut self, subfolder: &str, endings: &[&str]) -> Vec<PathBuf> {
+        const DEPTH: usize = 8;
+        let mut files = Vec::new();
+        let mut folders = vec![(self.folder.join(subfolder), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    let message = format!("the folder cannot be read: {error}");
+                    self.diagnostics.push(Diagnostic::file(self.relative(&folder), "unreadable", message));
+                    continue;
+                }
+            };
+            for path in entries.flatten().map(|entry| entry.path()) {
+                let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+                let ending =
+                    path.extension().is_some_and(|e| endings.iter().any(|ending| e.eq_ignore_ascii_case(ending)));
+                if hidden || path.is_symlink() && path.is_dir() {
+                    continue;
+                } else if path.is_dir() && depth < DEPTH {
+                    folders.push((path, depth + 1));
+                } else if ending {
+                    files.push(path);
+                }
+            }
+        }
+        files.sort();
+        if files.len() > FILES_MAX {
+            let message = format!("there are {} files here; at most {FILES_MAX} are read", files.len());
+            self.diagnostics.push(Diagnostic::file(subfolder, "too_many_files", message));
+            files.truncate(FILES_MAX);
+        }
+        files
+    }
+
+    fn relative(&self, path: &Path) -> String {
+        let relative = path.strip_prefix(self.folder).unwrap_or(path);
+        relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+    }
+
+    /// The text of a file, if it is of a sane size and UTF-8.
+    fn read_text(&mut self, path: &Path) -> Option<SourceText> {
+        let file = self.relative(path);
+        let bytes = match read_bounded(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.diagnostics.push(Diagnostic::file(
+                    file,
+                    "unreadable",
+                    format!("the file cannot be read: {error}"),
+                ));
+                return None;
+            }
+        };
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let message = format!("the file is larger than {} KiB", FILE_BYTES_MAX / 1024);
+            let help =
+                "move data out of the folders of declarations, for example into data/, or part the file in several";
+            self.diagnostics.push(Diagnostic::file(file, "file_too_large", message).help(help));
+            return None;
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(SourceText { path: file.into(), text: text.into() }),
+            Err(error) => {
+                self.diagnostics.push(bad_utf8(file, error.as_bytes(), error.utf8_error().valid_up_to()));
+                None
+            }
+        }
+    }
+
+    fn read_policy(&mut self, path: &Path) {
+        if let Some(source) = self.read_text(path) {
+            let name = source.path.strip_prefix("policies/").unwrap_or(&source.path).to_owned();
+            self.project.policies.insert(name, source.text.to_string());
+        }
+    }
+
+    fn read_declarations(&mut self, path: &Path, kinds: &[ObjectKind]) {
+        let Some(source) = self.read_text(path) else { return };
+        let documents = match tree::parse(&source.text) {
+            Ok(documents) => documents,
+            Err(error) => return self.diagnostics.push(syntax(&source, &error)),
+        };
+        if documents.is_empty() {
+            let wanted = kinds.iter().map(|kind| format!("`{kind}: NAME`")).collect::<Vec<_>>().join(" or ");
+            let diagnostic = Diagnostic::file(&*source.path, "empty_file", "the file declares nothing")
+                .help(format!("begin with {wanted}, or delete the file"));
+            return self.diagnostics.push(diagnostic);
+        }
+        for node in documents {
+            self.read_document(&source, node, kinds);
+        }
+    }
+
+    fn read_document(&mut self, source: &SourceText, node: Node, kinds: &[ObjectKind]) {
+        let Some((kind, name)) = self.kind_and_name(source, &node, kinds) else { return };
+        let object = ObjectRef::new(kind, name);
+        if let Some(problem) = check::name_problem(&object.name) {
+            let place = node.follow(&[kind.as_str().into()]).place;
+            let message = format!("{} cannot be the name of a {}: {problem}", quote(&object.name), kind.words());
+            let help = format!("write for example `{}`", check::mended_name(&object.name));
+            self.diagnostics.push(Diagnostic::at(source, place, "bad_name", message).help(help));
+        }
+        let mut mistakes = self.shapes.compare(kind, source, &node);
+        let sound = mistakes.is_empty();
+        mistakes.drain(..).for_each(|mistake| self.diagnostics.push(mistake));
+        let declared = Declared { source: source.clone(), node, sound };
+        if let Some(first) = self.positions.get(&object) {
+            let place = declared.node.follow(&[kind.as_str().into()]).place;
+            let message = format!("there are two objects {}", quote(&object.to_string()));
+            let help = format!("rename one of them; the other is at {}:{}", first.source.path, first.node.place.line);
+            self.diagnostics.push(Diagnostic::at(source, place, "duplicate_name", message).help(help));
+            return;
+        }
+        if sound {
+            self.insert(&object, &declared);
+        }
+        self.positions.insert(object, declared);
+    }
+
+    /// Which kind of object a document declares, told by its key, and the name it gives.
+    fn kind_and_name(
+        &mut self,
+        source: &SourceText,
+        node: &Node,
+        kinds: &[ObjectKind],
+    ) -> Option<(ObjectKind, String)> {
+        let wanted = kinds.iter().map(|kind| format!("`{kind}: NAME`")).collect::<Vec<_>>().join(" or ");
+        let Value::Map(entries) = &node.value else {
+            let message = format!("{} stands where an object is declared", node.value.kind());
+            let help = format!("begin with {wanted}");
+            self.diagnostics.push(Diagnostic::at(source, node.place, "not_an_object", message).help(help));
+            return None;
+        };
+        let told = kinds.iter().find_map(|kind| node.get(kind.as_str()).map(|name| (*kind, name)));
+        let Some((kind, name)) = told else {
+            let place = entries.first().map_or(node.place, |(key, _)| key.place);
+            let message = "nothing here says what kind of object this is".to_owned();
+            let elsewhere = ObjectKind::ALL.into_iter().find(|kind| node.get(kind.as_str()).is_some());
+            let folder = elsewhere.and_then(|kind| FOLDERS.iter().find(|(_, kinds)| kinds.contains(&kind)));
+            let help = match (elsewhere, folder) {
+                (Some(kind), Some((folder, _))) => {
+                    format!("a {} is declared in the folder {folder}/: move it there", kind.words())
+                }
+                _ => {
+                    let kinds = kinds.iter().map(|kind| kind.as_str());
+                    let misspelt = entries.iter().find_map(|(key, _)| {
+                        crate::diagnostic::closest(&key.text, kinds.clone())
+                            .map(|kind| format!("write `{kind}` instead of {}", quote(&key.text)))
+                    });
+                    misspelt.unwrap_or_else(|| format!("add {wanted}"))
+                }
+            };
+            self.diagnostics.push(Diagnostic::at(source, place, "unknown_kind", message).help(help));
+            return None;
+        };
+        match &name.value {
+            Value::Text(text) => Some((kind, text.clone())),
+            other => {
+                let message = format!("{} stands where the name of a {} is expected", other.kind(), kind.words());
+                let help = "write a name of lower case letters, digits and `_`, in quotes if it would read as a number";
+                self.diagnostics.push(Diagnostic::at(source, name.place, "bad_name", message).help(help));
+                None
+            }
+        }
+    }
+
+    fn insert(&mut self, object: &ObjectRef, declared: &Declared) {
+        let name = object.name.clone();
+        let project = &mut self.project;
+        let outcome = match object.kind {
+            ObjectKind::Project => typed::read(&declared.node).map(|file| project.file = file),
+            ObjectKind::Source => put(&mut project.sources, name, &declared.node),
+            ObjectKind::Entity => put(&mut project.entities, name, &declared.node),
+            ObjectKind::FeatureView => put(&mut project.feature_views, name, &declared.node),
+            ObjectKind::Model => put(&mut project.models, name, &declared.node),
+            ObjectKind::Endpoint => put(&mut project.endpoints, name, &declared.node),
+            ObjectKind::Monitor => put(&mut project.monitors, name, &declared.node),
+            ObjectKind::Workflow => put(&mut project.workflows, name, &declared.node),
+            ObjectKind::Policy => Ok(()),
+        };
+        if let Err(mismatch) = outcome {
+            let place = mismatch.place.unwrap_or(declared.node.place);
+            self.diagnostics.push(Diagnostic::at(&declared.source, place, "wrong_value", mismatch.message));
+        }
+    }
+}
+
+fn put<T: DeserializeOwned>(map: &mut BTreeMap<String, T>, name: String, node: &Node) -> Result<(), typed::Mismatch> {
+    typed::read(node).map(|object| {
+        map.insert(name, object);
+    })
+}
+
+/// Reads a file, but no more of it than one byte beyond the bound.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn bad_utf8(file: String, bytes: &[u8], valid: usize) -> Diagnostic {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
+    let place = Place {
+        offset: valid,
+        length: 1,
+        line: before.matches('\n').count() + 1,
+        column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+    };
+    let source = SourceText { path: Arc::from(file), text: text.into() };
+    Diagnostic::at(&source, place, "bad_utf8", "this byte is not UTF-8").help("save the file as UTF-8")
+}
+
+/// What the YAML parser says, in our words where we know better ones.
+fn syntax(source: &SourceText, error: &serde_saphyr::Error) -> Diagnostic {
+    let message = error.without_snippet().to_string();
+    let place = error.location().map(Place::from).unwrap_or_default();
+    let tab = source.text.lines().enumerate().find_map(|(at, line)| {
+        let indent: &str = line.get(..line.len() - line.trim_start().len()).unwrap_or_default();
+        indent.find('\t').filter(|_| at + 1 == place.line || at + 2 == place.line).map(|column| (at, column))
+    });
+    if let Some((at, column)) = tab {
+        let offset = source.text.split_inclusive('\n').take(at).map(str::len).sum::<usize>() + column;
+        let place = Place { offset, length: 1, line: at + 1, column: column + 1 };
+        return Diagnostic::at(source, place, "tab", "a tab stands where only spaces may indent")
+            .help("replace the tab by two spaces");
+    }
+    let diagnostic = Diagnostic::at(source, place, "yaml_syntax", message.clone());
+    match error {
+        _ if message.contains("duplicate") => {
+            Diagnostic::at(source, place, "duplicate_key", message).help("keep one of the two keys")
+        }
+        serde_saphyr::Error::Budget { .. } => Diagnostic::at(source, place, "too_much_nesting", message)
+            .help(format!("a file may be nested {DEPTH_MAX} deep and hold {} values", tree::NODES_MAX)),
+        _ => diagnostic.help("check quotes, brackets and indentation on this line and the one before"),
+    }
+}

@@ -1,0 +1,88 @@
+//! Where each object was declared, so that whatever is found wrong with it later can be shown there.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Diagnostic, SourceText};
+use crate::graph::ObjectRef;
+use crate::tree::{Node, Place, Step, Value};
+
+/// An object as it stands in a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Declared {
+    pub(crate) source: SourceText,
+    pub(crate) node: Node,
+    /// Whether it has the shape of its kind; what has not is not in the project, but its name is taken.
+    pub(crate) sound: bool,
+}
+
+/// The place of each declaration of a folder.
+#[derive(Debug, Clone, Default)]
+pub struct Positions {
+    objects: BTreeMap<ObjectRef, Declared>,
+}
+
+impl Positions {
+    pub(crate) fn get(&self, object: &ObjectRef) -> Option<&Declared> {
+        self.objects.get(object)
+    }
+
+    pub(crate) fn insert(&mut self, object: ObjectRef, declared: Declared) {
+        self.objects.insert(object, declared);
+    }
+
+    /// All objects declared, those of a wrong shape included.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&ObjectRef, &Declared)> {
+        self.objects.iter()
+    }
+
+    /// A mistake of an object, found after loading; `path` leads from the object to the value, for example
+    /// `["derive", "2", "sql"]`, and is followed as far as it exists. An object that no file declares gives a
+    /// diagnostic without a place.
+    #[must_use]
+    pub fn diagnose(&self, object: &ObjectRef, path: &[&str], rule: &'static str, message: &str) -> Diagnostic {
+        let Some(declared) = self.get(object) else {
+            return Diagnostic::file(object.to_string(), rule, message);
+        };
+        let steps: Vec<Step<'_>> = path.iter().map(|step| step.parse().map_or(Step::Key(step), Step::At)).collect();
+        Diagnostic::at(&declared.source, declared.node.follow(&steps).place, rule, message)
+    }
+}
+
+impl Declared {
+    /// The place of a value.
+    pub(crate) fn place(&self, path: &[Step<'_>]) -> Place {
+        self.node.follow(path).place
+    }
+
+    /// The place of a line and column inside a text value, as well as it can be told.
+    ///
+    /// In a literal block (`|`) each line of the value is a line of the file, indented; in a plain or quoted scalar of
+    /// one line the column is offset. Otherwise the place of the whole value is given.
+    pub(crate) fn place_in_text(&self, path: &[Step<'_>], line: usize, column: usize) -> Place {
+        let node = self.node.follow(path);
+        let whole = node.place;
+        let Value::Text(text) = &node.value else { return whole };
+        if line == 0 || column == 0 {
+            return whole;
+        }
+        let Some(wanted) = text.lines().nth(line - 1) else { return whole };
+        let file: Vec<&str> = self.source.text.split_inclusive('\n').collect();
+        // The block's first line is on the line of `|` or the next one, depending on what the parser points at.
+        for candidate in [whole.line + line - 1, whole.line + line] {
+            let Some(found) = candidate.checked_sub(1).and_then(|at| file.get(at)) else { continue };
+            let Some(start) = found.find(wanted).filter(|_| !wanted.is_empty()) else { continue };
+            let skipped: usize = wanted.chars().take(column - 1).map(char::len_utf8).sum();
+            let before: usize = file.iter().take(candidate - 1).map(|line| line.len()).sum();
+            let at = start + skipped;
+            let rest = wanted.get(skipped..).unwrap_or_default();
+            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            return Place {
+                offset: before + at,
+                length: word.max(1),
+                line: candidate,
+                column: found.get(..at).unwrap_or_default().chars().count() + 1,
+            };
+        }
+        whole
+    }
+}
