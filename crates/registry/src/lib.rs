@@ -1,1 +1,43 @@
-//! Being laid out.
+//! Experiments, runs, models, versions and aliases: what was trained, from what, how good it is, and what is live.
+//!
+//! A [`Run`] is one training: its parameters, metrics by iteration, code commit, environment and the exact table versions
+//! it read. A run that succeeds registers a [`ModelVersion`], numbered from 1 within its model and never changed again but
+//! for its tags and notes. An [`Alias`] such as `champion` names one version; moving it is what puts a model live, and each
+//! move is kept as an [`AliasEvent`] with who, when and why.
+//!
+//! Gates are judged in one function, [`judge`], which [`Registry::set_alias`] calls whichever way an alias is asked for. A
+//! refusal is an error that says which gate failed by how much, and leaves an entry in the audit log. Of two promotions at
+//! once one wins and the other is told so.
+//!
+//! Model files lie in the [`ArtifactStore`], named by their SHA-256. A file is durable before the catalog speaks of it, so
+//! a crash leaves at most a file that nothing names, which [`Registry::sweep_artifacts`] removes. Files are data: a model is
+//! parsed by the kernel's bounded reader, anything else is stored and never opened.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
+)]
+
+mod alias;
+mod artifact;
+mod error;
+mod evaluation;
+mod gate;
+mod promote;
+mod registry;
+mod run;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use alias::{Alias, AliasAction, AliasEvent, LiveSpan};
+pub use artifact::{ArtifactRef, ArtifactStore};
+pub use error::{Error, Result};
+pub use evaluation::{
+    CalibrationBin, ClassReport, Confusion, CurvePoint, Evaluation, Histogram, Importance, Part, SliceReport,
+};
+pub use gate::{GateResult, Verdict, higher_is_better, judge};
+pub use registry::{Registration, Registry};
+pub use run::{CodeCommit, Environment, Experiment, NewRun, Run, RunStatus};
+pub use version::{Compared, ModelVersion, Note, RegisteredModel, TrainingSet};

@@ -1,0 +1,438 @@
+//! The registry: runs as they go, and the versions they end in.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mainspring_catalog::{Catalog, Change, Edge, Expect, ListQuery, Metric, Principal, Stored};
+use mainspring_kernel::ModelArtifact;
+use serde_json::json;
+
+use crate::{
+    ArtifactRef, ArtifactStore, Environment, Error, Evaluation, Experiment, ModelVersion, NewRun, Note,
+    RegisteredModel, Result, Run, RunStatus,
+};
+
+/// How often a registration that met another one is tried again. Each time one of them gets through.
+const ATTEMPTS: usize = 32;
+
+/// Experiments, runs, versions and aliases over a catalog and a folder of artifacts. Clones share both.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    pub(crate) catalog: Catalog,
+    artifacts: ArtifactStore,
+}
+
+/// What a run that succeeded leaves behind; written in one transaction.
+#[derive(Debug)]
+pub struct Registration {
+    /// The version. Its number, time and principal are filled in.
+    pub version: ModelVersion,
+    /// A sentence on the model, kept with it.
+    pub description: String,
+    /// The evaluation on the test rows.
+    pub evaluation: Evaluation,
+    /// Metrics by iteration.
+    pub metrics: Vec<Metric>,
+    /// Further files of the run.
+    pub artifacts: Vec<ArtifactRef>,
+    /// What the training set was made from, as lineage nodes (`table:sources.flights@3`).
+    pub made_from: Vec<String>,
+}
+
+impl Registry {
+    /// The registry in a catalog, with its artifacts in a folder.
+    #[must_use]
+    pub fn new(catalog: Catalog, artifacts: impl Into<PathBuf>) -> Self {
+        Self { catalog, artifacts: ArtifactStore::new(artifacts) }
+    }
+
+    /// The folder of artifacts.
+    #[must_use]
+    pub fn artifacts(&self) -> &ArtifactStore {
+        &self.artifacts
+    }
+
+    /// Starts a run. Its experiment is made if there is none, and runs of that experiment whose process died are marked.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn start_run(&self, new: NewRun, principal: &Principal) -> Result<Run> {
+        self.mark_interrupted(&new.experiment, principal).await?;
+        let run = Run {
+            id: uuid::Uuid::now_v7().to_string(),
+            experiment: new.experiment.clone(),
+            model: new.model,
+            parent: new.parent,
+            status: RunStatus::Running,
+            params: new.params,
+            tags: new.tags,
+            by: principal.clone(),
+            started_at: Timestamp::now(),
+            ended_at: None,
+            commit: new.commit,
+            environment: Environment::current(),
+            tables: new.tables,
+            metrics: BTreeMap::new(),
+            artifacts: vec![],
+            version: None,
+            error: None,
+        };
+        let mut change = Change::new(principal, "run.start", format!("run:{}", run.id))
+            .detail(json!({ "experiment": run.experiment, "model": run.model }))
+            .put(&run, Expect::Absent)?;
+        if self.catalog.get::<Experiment>(&new.experiment).await?.is_none() {
+            let experiment = Experiment { name: new.experiment, description: String::new(), tags: BTreeMap::new() };
+            // Two first runs may meet here; both write the same.
+            change = change.put(&experiment, Expect::Any)?;
+        }
+        self.catalog.commit(change).await?;
+        Ok(run)
+    }
+
+    async fn mark_interrupted(&self, experiment: &str, principal: &Principal) -> Result<()> {
+        let recent = ListQuery::of(experiment).newest_first().limit(100);
+        for stored in self.catalog.list::<Run>(recent).await? {
+            let run = &stored.document;
+            if run.status == RunStatus::Running && run.environment.is_dead() {
+                let ended = (RunStatus::Interrupted, Some("its process ended before it did".to_string()));
+                match self.end(stored, ended, principal).await {
+                    // Someone else marked it at the same time.
+                    Err(Error::Catalog(error)) if error.is_conflict() => {}
+                    other => other.map(|_| ())?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes metrics of a run that is still going.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`], [`Error::RunEnded`], or when the catalog fails.
+    pub async fn log_metrics(&self, run: &str, metrics: Vec<Metric>, principal: &Principal) -> Result<()> {
+        let stored = self.stored_run(run).await?;
+        ensure_may_become(&stored.document, RunStatus::Succeeded)?;
+        let change = Change::new(principal, "run.log_metrics", format!("run:{run}"))
+            .require::<Run>(run, stored.unchanged())
+            .metrics(metrics);
+        self.catalog.commit(change).await?;
+        Ok(())
+    }
+
+    /// Ends a run with an error.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`], [`Error::RunEnded`], or when the catalog fails.
+    pub async fn fail_run(&self, run: &str, error: &str, principal: &Principal) -> Result<Run> {
+        let stored = self.stored_run(run).await?;
+        self.end(stored, (RunStatus::Failed, Some(error.to_string())), principal).await
+    }
+
+    async fn end(
+        &self,
+        stored: Stored<Run>,
+        (status, error): (RunStatus, Option<String>),
+        principal: &Principal,
+    ) -> Result<Run> {
+        ensure_may_become(&stored.document, status)?;
+        let unchanged = stored.unchanged();
+        let run = Run { status, error, ended_at: Some(Timestamp::now()), ..stored.document };
+        let change = Change::new(principal, format!("run.{status}"), format!("run:{}", run.id))
+            .detail(json!({ "error": run.error }))
+            .put(&run, unchanged)?;
+        self.catalog.commit(change).await?;
+        Ok(run)
+    }
+
+    /// A run.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`], or when the catalog fails.
+    pub async fn run(&self, id: &str) -> Result<Run> {
+        Ok(self.stored_run(id).await?.document)
+    }
+
+    async fn stored_run(&self, id: &str) -> Result<Stored<Run>> {
+        self.catalog.get::<Run>(id).await?.ok_or_else(|| Error::NoRun(id.into()))
+    }
+
+    /// Runs, the newest first: of one experiment or of all.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn runs(&self, experiment: Option<&str>, limit: usize, after: Option<&str>) -> Result<Vec<Run>> {
+        let query = ListQuery {
+            parent: experiment.map(Into::into),
+            newest_first: true,
+            limit: Some(limit),
+            after: after.map(Into::into),
+            prefix: None,
+        };
+        Ok(documents(self.catalog.list(query).await?))
+    }
+
+    /// All experiments, by name.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn experiments(&self) -> Result<Vec<Experiment>> {
+        Ok(documents(self.catalog.all(ListQuery::default()).await?))
+    }
+
+    /// The metrics of a run by iteration, of one key or all.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn metrics(&self, run: &str, key: Option<&str>) -> Result<Vec<Metric>> {
+        Ok(self.catalog.metrics(run, key).await?)
+    }
+
+    /// The evaluation of a run's model.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn evaluation(&self, run: &str) -> Result<Option<Evaluation>> {
+        Ok(self.catalog.get::<Evaluation>(run).await?.map(|stored| stored.document))
+    }
+
+    /// Ends a run well and registers its version under the next free number, with evaluation, metrics and lineage, in one
+    /// transaction. The model file must be stored already, so that the catalog never names a file that is not there.
+    ///
+    /// # Errors
+    /// When the file is missing, the run has ended, or the catalog fails.
+    pub async fn register(&self, registration: Registration, principal: &Principal) -> Result<ModelVersion> {
+        let artifact = &registration.version.artifact;
+        let (store, artifact) = (self.artifacts.clone(), artifact.clone());
+        blocking(move || store.get_model(&artifact).map(|_| ())).await?;
+        for _ in 0..ATTEMPTS {
+            match self.try_register(&registration, principal).await {
+                Err(Error::Catalog(error)) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        Err(Error::Raced { model: registration.version.model, alias: "(next version)".into() })
+    }
+
+    async fn try_register(&self, registration: &Registration, principal: &Principal) -> Result<ModelVersion> {
+        let name = &registration.version.model;
+        let stored_run = self.stored_run(&registration.version.run).await?;
+        ensure_may_become(&stored_run.document, RunStatus::Succeeded)?;
+        let run_unchanged = stored_run.unchanged();
+        let now = Timestamp::now();
+
+        let stored_model = self.catalog.get::<RegisteredModel>(name).await?;
+        let model_unchanged = stored_model.as_ref().map_or(Expect::Absent, Stored::unchanged);
+        let mut model = stored_model.map(|stored| stored.document).unwrap_or_else(|| RegisteredModel {
+            name: name.clone(),
+            description: String::new(),
+            last_version: 0,
+            tags: BTreeMap::new(),
+        });
+        model.last_version += 1;
+        model.description.clone_from(&registration.description);
+
+        let version = ModelVersion {
+            version: model.last_version,
+            created_at: now,
+            created_by: principal.clone(),
+            ..registration.version.clone()
+        };
+        let mut run = stored_run.document;
+        run.status = RunStatus::Succeeded;
+        run.ended_at = Some(now);
+        run.error = None;
+        run.version = Some(version.version);
+        run.metrics.clone_from(&version.metrics);
+        run.tables.clone_from(&version.tables);
+        run.artifacts = std::iter::once(&version.artifact).chain(&registration.artifacts).cloned().collect();
+
+        let change = Change::new(principal, "model.register", version.node())
+            .detail(json!({
+                "run": run.id, "artifact": version.artifact.sha256, "fingerprint": version.fingerprint,
+                "training_set": format!("{}@{}", version.training_set.table, version.training_set.version),
+            }))
+            .put(&model, model_unchanged)?
+            .put(&version, Expect::Absent)?
+            .put(&run, run_unchanged)?
+            .put(&registration.evaluation, Expect::Any)?
+            .metrics(registration.metrics.iter().cloned())
+            .edges(lineage(&version, &registration.made_from));
+        self.catalog.commit(change).await?;
+        Ok(version)
+    }
+
+    /// A registered model.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`], or when the catalog fails.
+    pub async fn model(&self, name: &str) -> Result<RegisteredModel> {
+        let stored = self.catalog.get::<RegisteredModel>(name).await?;
+        Ok(stored.ok_or_else(|| Error::NoModel(name.into()))?.document)
+    }
+
+    /// All registered models, by name.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn models(&self) -> Result<Vec<RegisteredModel>> {
+        Ok(documents(self.catalog.all(ListQuery::default()).await?))
+    }
+
+    /// A version of a model.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`], [`Error::NoVersion`], or when the catalog fails.
+    pub async fn version(&self, model: &str, version: u64) -> Result<ModelVersion> {
+        Ok(self.stored_version(model, version).await?.document)
+    }
+
+    pub(crate) async fn stored_version(&self, model: &str, version: u64) -> Result<Stored<ModelVersion>> {
+        if let Some(stored) = self.catalog.get(&ModelVersion::document_id(model, version)).await? {
+            return Ok(stored);
+        }
+        let have = match self.model(model).await?.last_version {
+            1 => "version 1".into(),
+            last => format!("versions 1 to {last}"),
+        };
+        Err(Error::NoVersion { model: model.into(), version, have })
+    }
+
+    /// The versions of a model, the newest first.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn versions(&self, model: &str) -> Result<Vec<ModelVersion>> {
+        let mut versions: Vec<ModelVersion> = documents(self.catalog.all(ListQuery::of(model)).await?);
+        versions.sort_by_key(|version| std::cmp::Reverse(version.version));
+        Ok(versions)
+    }
+
+    /// The newest version of a model, if there is one.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn latest(&self, model: &str) -> Result<Option<ModelVersion>> {
+        match self.catalog.get::<RegisteredModel>(model).await? {
+            Some(stored) => self.version(model, stored.document.last_version).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a version's model file.
+    ///
+    /// # Errors
+    /// When the file is missing, altered or not a model.
+    pub async fn open_model(&self, version: &ModelVersion) -> Result<ModelArtifact> {
+        let (store, artifact) = (self.artifacts.clone(), version.artifact.clone());
+        blocking(move || store.get_model(&artifact)).await
+    }
+
+    /// Sets a label of a version, or takes it away with `None`.
+    ///
+    /// # Errors
+    /// When there is no such version, it was changed meanwhile, or the catalog fails.
+    pub async fn tag_version(
+        &self,
+        model: &str,
+        version: u64,
+        key: &str,
+        value: Option<&str>,
+        principal: &Principal,
+    ) -> Result<ModelVersion> {
+        self.change_version(model, version, "model.tag", json!({ "key": key, "value": value }), principal, |version| {
+            match value {
+                Some(value) => version.tags.insert(key.into(), value.into()),
+                None => version.tags.remove(key),
+            };
+        })
+        .await
+    }
+
+    /// Adds a note to a version.
+    ///
+    /// # Errors
+    /// When there is no such version, it was changed meanwhile, or the catalog fails.
+    pub async fn note_version(
+        &self,
+        model: &str,
+        version: u64,
+        text: &str,
+        principal: &Principal,
+    ) -> Result<ModelVersion> {
+        let note = Note { at: Timestamp::now(), by: principal.clone(), text: text.into() };
+        self.change_version(model, version, "model.note", json!({ "text": text }), principal, |version| {
+            version.notes.push(note);
+        })
+        .await
+    }
+
+    async fn change_version(
+        &self,
+        model: &str,
+        version: u64,
+        action: &str,
+        detail: serde_json::Value,
+        principal: &Principal,
+        edit: impl FnOnce(&mut ModelVersion),
+    ) -> Result<ModelVersion> {
+        let stored = self.stored_version(model, version).await?;
+        let unchanged = stored.unchanged();
+        let mut version = stored.document;
+        edit(&mut version);
+        let change = Change::new(principal, action, version.node()).detail(detail).put(&version, unchanged)?;
+        self.catalog.commit(change).await?;
+        Ok(version)
+    }
+
+    /// Removes artifacts that no run and no version names and that are older than `age`, and says how many.
+    ///
+    /// # Errors
+    /// When the catalog or the folder fails.
+    pub async fn sweep_artifacts(&self, age: Duration) -> Result<usize> {
+        let mut keep = HashSet::new();
+        for run in self.catalog.all::<Run>(ListQuery::default()).await? {
+            keep.extend(run.document.artifacts.into_iter().map(|artifact| artifact.sha256));
+        }
+        for version in self.catalog.all::<ModelVersion>(ListQuery::default()).await? {
+            keep.insert(version.document.artifact.sha256);
+        }
+        let store = self.artifacts.clone();
+        blocking(move || store.sweep(&keep, age)).await
+    }
+}
+
+/// Tables and views → training set → run → version, and the commit → run.
+fn lineage(version: &ModelVersion, made_from: &[String]) -> Vec<Edge> {
+    let training_set = format!("table:{}@{}", version.training_set.table, version.training_set.version);
+    let run = format!("run:{}", version.run);
+    let mut edges: Vec<Edge> = made_from.iter().map(|node| Edge::new(node.as_str(), &training_set, "joins")).collect();
+    edges.push(Edge::new(&training_set, &run, "trains"));
+    edges.push(Edge::new(&run, version.node(), "registers"));
+    if let Some(commit) = &version.commit {
+        edges.push(Edge::new(format!("commit:{}", commit.id), run, "defines"));
+    }
+    edges
+}
+
+fn ensure_may_become(run: &Run, next: RunStatus) -> Result<()> {
+    if run.status.may_become(next) {
+        Ok(())
+    } else {
+        Err(Error::RunEnded { run: run.id.clone(), status: run.status.to_string() })
+    }
+}
+
+fn documents<D>(stored: Vec<Stored<D>>) -> Vec<D> {
+    stored.into_iter().map(|stored| stored.document).collect()
+}
+
+/// Runs what waits for the disk off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Io {
+        doing: "reading",
+        path: "an artifact".into(),
+        source: std::io::Error::other(error),
+    })?
+}
