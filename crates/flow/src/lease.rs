@@ -134,14 +134,13 @@ impl Held {
     async fn write(&mut self, action: &str, expect: Expect) -> Result<()> {
         let change = Change::new(&self.principal, action, "flow:project").put(&self.lease, expect)?;
         match self.catalog.commit(change).await {
-            Ok(_) => {}
+            Ok(committed) => self.version = committed.seq,
             Err(mainspring_catalog::Error::Conflict { .. }) => {
                 let holder = self.catalog.get::<Lease>("project").await?.map(|now| now.document.holder.process.to_string());
                 return Err(Error::LeaseLost { run: self.lease.run.clone(), holder: holder.unwrap_or_default() });
             }
             Err(error) => return Err(error.into()),
         }
-        self.version = self.catalog.get::<Lease>("project").await?.map_or(0, |stored| stored.version);
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! The walk over the graph: ready tasks start, failed ones are tried again, every change of state is in the catalog
 //! before the next step.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -119,7 +122,7 @@ impl Engine {
 
     /// The newest run, when it is on the same tasks and its process died.
     async fn interrupted(&self, request: &RunRequest) -> Result<Option<FlowRun>> {
-        let newest = self.catalog.list::<FlowRun>(ListQuery::newest(1)).await?;
+        let newest = self.catalog.list::<FlowRun>(ListQuery::default().newest_first().limit(1)).await?;
         Ok(newest
             .into_iter()
             .map(|stored| stored.document)
@@ -156,7 +159,7 @@ impl Engine {
             tasks.insert(task.clone(), record);
         }
         // a run that died on other tasks is over: its lease is ours now
-        for stored in self.catalog.list::<FlowRun>(ListQuery::newest(20)).await? {
+        for stored in self.catalog.list::<FlowRun>(ListQuery::default().newest_first().limit(20)).await? {
             if stored.document.state == RunState::Running {
                 let died = FlowRun { state: RunState::Failed, ended_at: Some(Timestamp::now()), ..stored.document };
                 change = change.put(&died, Expect::Version(stored.version))?;

@@ -1,0 +1,62 @@
+//! What handlers share: the layers, wired once in the binary.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use mainspring_catalog::Catalog;
+use mainspring_features::FeatureStore;
+use mainspring_flow::Engine;
+use mainspring_govern::{Authorizer, Identity};
+use mainspring_lake::Lake;
+use mainspring_registry::Registry;
+use mainspring_serve::ServeEngine;
+use mainspring_spec::Project;
+use mainspring_watch::Watch;
+use prometheus_client::registry::Registry as MetricsRegistry;
+
+/// The layers that depend on the declared project; made anew when another project is applied.
+#[derive(Clone)]
+pub struct Layers {
+    /// What is declared and applied.
+    pub project: Arc<Project>,
+    /// Features, offline and online.
+    pub features: FeatureStore,
+    /// Drift, quality, alerts.
+    pub watch: Watch,
+    /// Who may do what.
+    pub authorizer: Arc<Authorizer>,
+    /// Workflow runs.
+    pub flow: Engine,
+}
+
+/// Everything a handler may reach.
+#[derive(Clone)]
+pub struct App {
+    /// The metadata database.
+    pub catalog: Catalog,
+    /// The tables.
+    pub lake: Lake,
+    /// Runs, models, versions.
+    pub registry: Registry,
+    /// Answers predictions.
+    pub serve: Arc<ServeEngine>,
+    /// Who asks.
+    pub identity: Identity,
+    /// What depends on the project.
+    pub layers: Arc<ArcSwap<Layers>>,
+    /// What Prometheus is told.
+    pub metrics: Arc<MetricsRegistry>,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// Names by which browsers may call this server, besides its loopback addresses.
+    pub hosts: Arc<Vec<String>>,
+}
+
+impl App {
+    /// The layers as they are now; a request keeps those it began with.
+    #[must_use]
+    pub fn layers(&self) -> Arc<Layers> {
+        self.layers.load_full()
+    }
+}

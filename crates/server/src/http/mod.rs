@@ -1,0 +1,9 @@
+//! What every request passes on its way in and out: who asks, from where, and what an error looks like.
+
+mod assets;
+mod guard;
+mod problem;
+
+pub use assets::asset;
+pub use guard::{Caller, guard};
+pub use problem::Problem;

@@ -1,0 +1,83 @@
+//! Errors as problem details (RFC 9457): 4xx is the caller's, 5xx is ours, is logged, and carries its trace id.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// An error on its way to the caller.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// The HTTP status.
+    #[serde(serialize_with = "as_number")]
+    pub status: StatusCode,
+    /// The kind of problem, the same for every occurrence.
+    pub title: &'static str,
+    /// What was wrong this time, and what would mend it.
+    pub detail: String,
+    /// Names this occurrence in our log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// The caller asked for something that cannot be.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, title: "bad request", detail: detail.into(), trace_id: None }
+    }
+
+    /// The caller did not say who they are.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, title: "not authenticated", detail: detail.into(), trace_id: None }
+    }
+
+    /// The caller may not do that.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, title: "forbidden", detail: detail.into(), trace_id: None }
+    }
+
+    /// There is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, title: "not found", detail: detail.into(), trace_id: None }
+    }
+
+    /// It cannot be done as things stand.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, title: "conflict", detail: detail.into(), trace_id: None }
+    }
+
+    /// Something of ours failed: logged here, and named to the caller by its trace id.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let trace_id = uuid::Uuid::now_v7().to_string();
+        let mut words = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            words = format!("{words}: {next}");
+            cause = next.source();
+        }
+        tracing::error!(%trace_id, error = %words, "a request failed");
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            title: "internal error",
+            detail: words,
+            trace_id: Some(trace_id),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = (status, Json(self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
