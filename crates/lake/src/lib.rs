@@ -1,1 +1,34 @@
-//! Being laid out.
+//! The lake: versioned tables on object storage, and the engine that queries them.
+//!
+//! Tables are Delta Lake tables under `ROOT/schema/table`, so that other tools read them where they lie. Writers stream:
+//! data files are written as rows come, and one Delta commit makes all of them visible, or none. A [`WriteId`] is a Delta
+//! transaction identifier: the same write lands once, however often it is tried. Readers name a version, a time or the
+//! latest state ([`At`]).
+//!
+//! Queries run in DataFusion under one bounded memory pool; what does not fit is spilled to disk.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
+)]
+
+mod config;
+mod error;
+mod lake;
+mod maintain;
+mod name;
+mod progress;
+mod read;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use config::{LakeConfig, default_memory_bytes, parse_memory};
+pub use error::{Error, Result};
+pub use lake::Lake;
+pub use maintain::{MaintainOptions, MaintainReport, TableMaintained};
+pub use name::{SCHEMAS, TableName};
+pub use progress::{NoProgress, Progress};
+pub use read::{At, TableHistory, TableStatistics};
+pub use write::{Committed, WriteId, stream_of};
