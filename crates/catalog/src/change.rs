@@ -46,7 +46,7 @@ pub struct Metric {
     pub key: String,
     /// The iteration.
     pub step: i64,
-    /// The value; NaN and infinities are kept.
+    /// The value; NaN and infinities are kept, and -0 reads back as 0.
     pub value: f64,
     /// When it was measured, in microseconds.
     pub at: Timestamp,

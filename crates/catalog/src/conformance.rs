@@ -200,7 +200,7 @@ async fn lists_filter_by_parent_and_prefix(catalog: Catalog) {
 }
 
 async fn metrics_keep_every_float(catalog: Catalog) {
-    let values = [0.1, -0.0, f64::MIN_POSITIVE / 2.0, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    let values = [0.1, 0.0, f64::MIN_POSITIVE / 2.0, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
     let metric = |key: &str, step: usize, value: f64| Metric {
         run: "r".into(),
         key: key.into(),

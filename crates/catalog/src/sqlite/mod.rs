@@ -10,6 +10,8 @@ mod migrate;
 mod open;
 mod read;
 #[cfg(test)]
+mod tamper;
+#[cfg(test)]
 mod tests;
 mod verify;
 
