@@ -1,0 +1,93 @@
+//! What the model version was trained on: the training rows, and its predictions for rows held out.
+
+use arrow::array::RecordBatch;
+use futures::{Stream, StreamExt};
+use mainspring_kernel::{ModelArtifact, Scorer};
+use mainspring_registry::ModelVersion;
+use mainspring_spec::Task;
+
+use super::columns::{Kind, Values, WatchedColumn};
+use crate::{PredictionReference, Reference, Result, sql};
+
+/// With fewer held-out rows than this the training rows' predictions are the reference.
+const HELD_OUT_ROWS_MIN: u64 = 1_000;
+
+/// Says what a version's columns and predictions are compared with.
+pub(super) fn reference_of(version: &ModelVersion) -> Reference {
+    let set = &version.training_set;
+    let predictions =
+        if set.test_rows >= HELD_OUT_ROWS_MIN { PredictionReference::HeldOut } else { PredictionReference::Training };
+    Reference { table: set.table.clone(), version: set.version, rows: set.train_rows, predictions }
+}
+
+/// The rows whose predictions are the reference.
+pub(super) fn prediction_rows(version: &ModelVersion) -> u64 {
+    match reference_of(version).predictions {
+        PredictionReference::HeldOut => version.training_set.test_rows,
+        PredictionReference::Training => version.training_set.train_rows,
+    }
+}
+
+/// The query for columns of the rows that the version learned from.
+pub(super) fn columns_query(table: &str, columns: &[WatchedColumn]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| sql::name(&column.name)).collect();
+    format!("SELECT {} FROM {table} WHERE \"__split\" = 'train'", names.join(", "))
+}
+
+/// The query for the model's inputs on the rows whose predictions are the reference.
+pub(super) fn inputs_query(table: &str, artifact: &ModelArtifact, predictions: PredictionReference) -> String {
+    let names: Vec<String> = artifact.inputs.iter().map(|input| sql::name(&input.name)).collect();
+    // A model of no inputs still has rows.
+    let names = if names.is_empty() { "1 AS one".to_owned() } else { names.join(", ") };
+    let split = match predictions {
+        PredictionReference::HeldOut => "test",
+        PredictionReference::Training => "train",
+    };
+    format!("SELECT {names} FROM {table} WHERE \"__split\" = '{split}'")
+}
+
+/// Predicts the rows of a stream as the endpoint would, and keeps what the endpoint logs: the number, or the class.
+pub(super) async fn predict<E>(
+    artifact: &ModelArtifact,
+    column: &WatchedColumn,
+    rows: u64,
+    mut stream: impl Stream<Item = Result<RecordBatch, E>> + Unpin,
+) -> Result<Values, Failure<E>> {
+    let scorer = Scorer::compile(artifact)?;
+    let mut values = Values::new(column.kind, rows);
+    while let Some(batch) = stream.next().await.transpose().map_err(Failure::Stream)? {
+        let scores = scorer.score_matrix(&scorer.encoder().encode_batch(&batch)?)?;
+        for scores in scores.chunks_exact(scorer.outputs()) {
+            match (column.kind, artifact.task) {
+                (Kind::Categorical, Task::Multiclass) => values.push_text(class_of(scores, &artifact.classes)),
+                _ => values.push_number(scores.first().copied()),
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The class with the greatest probability; of equal ones the first.
+fn class_of<'a>(scores: &[f64], classes: &'a [String]) -> Option<&'a str> {
+    let mut best = 0;
+    for (position, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = position;
+        }
+    }
+    classes.get(best).map(String::as_str)
+}
+
+/// Why a reference could not be predicted.
+pub(super) enum Failure<E> {
+    /// The rows could not be read.
+    Stream(E),
+    /// The model could not score them.
+    Kernel(mainspring_kernel::Error),
+}
+
+impl<E> From<mainspring_kernel::Error> for Failure<E> {
+    fn from(error: mainspring_kernel::Error) -> Self {
+        Self::Kernel(error)
+    }
+}

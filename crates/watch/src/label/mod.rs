@@ -1,0 +1,8 @@
+//! What came of a prediction: labels that the model's source brings by itself, and labels that are pushed.
+
+mod join;
+mod pushed;
+
+pub(crate) use join::LabelJoin;
+pub(crate) use pushed::{KEY_SEPARATOR, LABELS_TABLE, batch_of, stored_labels};
+pub use pushed::{LABELS_MAX, PushedLabel, StoredLabel};

@@ -1,0 +1,236 @@
+//! The watch itself: what it needs to know, and what can be read from it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mainspring_catalog::{Catalog, Change, ListQuery, Principal};
+use mainspring_lake::{Committed, Lake, TableName, WriteId, stream_of};
+use mainspring_registry::Registry;
+use mainspring_spec::{Field, Monitor, Project};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::alert::{Event, Subject, transition};
+use crate::label::{LABELS_TABLE, batch_of, stored_labels};
+use crate::{
+    Alert, AlertState, Error, PushedLabel, Result, StoredLabel, WatchMetrics, WindowHistograms, WindowReport, sql,
+};
+
+/// Watches the endpoints of a project. Cheap to clone.
+#[derive(Clone)]
+pub struct Watch {
+    pub(crate) lake: Lake,
+    pub(crate) catalog: Catalog,
+    pub(crate) registry: Registry,
+    pub(crate) project: Arc<Project>,
+    pub(crate) metrics: WatchMetrics,
+    pushes: Arc<Mutex<WriteId>>,
+}
+
+/// Which reports to read; by default the newest hundred of a monitor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReportQuery {
+    /// Only windows that start at or after this moment.
+    pub from: Option<Timestamp>,
+    /// Only windows that start before this moment.
+    pub to: Option<Timestamp>,
+    /// Only this version of the model.
+    pub model_version: Option<u64>,
+}
+
+/// Which alerts to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertQuery {
+    /// Only this monitor's.
+    pub monitor: Option<String>,
+    /// Only those that are not resolved.
+    pub unresolved: bool,
+    /// At most so many, the newest first.
+    pub limit: Option<usize>,
+}
+
+/// The most alerts that one list holds.
+const ALERTS_MAX: usize = 1_000;
+/// The most labels that one list holds.
+const LISTED_LABELS_MAX: usize = 1_000;
+
+impl Watch {
+    /// Watches the endpoints of a project.
+    #[must_use]
+    pub fn new(lake: Lake, catalog: Catalog, registry: Registry, project: Arc<Project>) -> Self {
+        // One writer a process: a table remembers every writer that it ever had.
+        let pushes = WriteId { app: format!("labels:{}", Uuid::now_v7()), sequence: 0 };
+        let metrics = WatchMetrics::default();
+        Self { lake, catalog, registry, project, metrics, pushes: Arc::new(Mutex::new(pushes)) }
+    }
+
+    /// Shows what is found in gauges that are registered elsewhere.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: WatchMetrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// The gauges of what was found last.
+    #[must_use]
+    pub fn metrics(&self) -> &WatchMetrics {
+        &self.metrics
+    }
+
+    pub(crate) fn monitor(&self, name: &str) -> Result<&Monitor> {
+        self.project.monitors.get(name).ok_or_else(|| Error::UnknownMonitor(name.to_owned()))
+    }
+
+    /// Reads the reports of a monitor in the order of time, then of version.
+    ///
+    /// # Errors
+    /// When the catalog fails. A monitor that was never evaluated, or is no longer declared, is no error.
+    pub async fn reports(&self, monitor: &str, query: &ReportQuery) -> Result<Vec<WindowReport>> {
+        let mut list = ListQuery::of(monitor);
+        if let Some(from) = query.from {
+            // Identifiers are in the order of time; this one comes before those of the window itself.
+            list = list.after(format!("{monitor}/{from}"));
+        }
+        let reports = self.catalog.all::<WindowReport>(list).await?.into_iter().map(|stored| stored.document);
+        Ok(reports
+            .filter(|report| query.from.is_none_or(|from| report.from >= from))
+            .filter(|report| query.to.is_none_or(|to| report.from < to))
+            .filter(|report| query.model_version.is_none_or(|version| report.model_version == version))
+            .collect())
+    }
+
+    /// Reads one report.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn report(&self, monitor: &str, from: Timestamp, model_version: u64) -> Result<Option<WindowReport>> {
+        let id = WindowReport::document_id(monitor, from, model_version);
+        Ok(self.catalog.get::<WindowReport>(&id).await?.map(|stored| stored.document))
+    }
+
+    /// Reads the histograms of a report.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn histograms(&self, report: &WindowReport) -> Result<Option<WindowHistograms>> {
+        let id = WindowReport::document_id(&report.monitor, report.from, report.model_version);
+        Ok(self.catalog.get::<WindowHistograms>(&id).await?.map(|stored| stored.document))
+    }
+
+    /// Reads alerts, the newest first.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
+        let mut list = ListQuery::default().newest_first();
+        list.parent.clone_from(&query.monitor);
+        let limit = query.limit.unwrap_or(ALERTS_MAX).min(ALERTS_MAX);
+        let alerts = self.catalog.list::<Alert>(list).await?.into_iter().map(|stored| stored.document);
+        Ok(alerts.filter(|alert| !query.unresolved || alert.state != AlertState::Resolved).take(limit).collect())
+    }
+
+    /// Notes that a person knows of an alert.
+    ///
+    /// # Errors
+    /// When there is no such alert, it is not open, or somebody else changed it meanwhile.
+    pub async fn acknowledge(&self, alert: &str, principal: &Principal) -> Result<Alert> {
+        self.by_hand(alert, &Event::Acknowledge, "alert.acknowledge", "acknowledged", principal).await
+    }
+
+    /// Resolves an alert because a person says so. The windows judged so far do not open it again.
+    ///
+    /// # Errors
+    /// When there is no such alert, it is resolved already, or somebody else changed it meanwhile.
+    pub async fn resolve(&self, alert: &str, principal: &Principal) -> Result<Alert> {
+        self.by_hand(alert, &Event::Resolve, "alert.resolve", "resolved", principal).await
+    }
+
+    async fn by_hand(
+        &self,
+        id: &str,
+        event: &Event,
+        action: &str,
+        wanted: &'static str,
+        principal: &Principal,
+    ) -> Result<Alert> {
+        let stored = self.catalog.get::<Alert>(id).await?.ok_or_else(|| Error::UnknownAlert(id.to_owned()))?;
+        let alert = &stored.document;
+        let subject = Subject {
+            id: alert.id.clone(),
+            monitor: alert.monitor.clone(),
+            rule: alert.rule.clone(),
+            column: alert.column.clone(),
+        };
+        let next = transition(Some(alert), None, event, &subject, principal, Timestamp::now())
+            .ok_or_else(|| Error::AlertState { id: id.to_owned(), state: alert.state.as_str(), wanted })?;
+        let change = Change::new(principal, action, format!("alert:{id}")).put(&next, stored.unchanged())?;
+        self.catalog.commit(change).await?;
+        let query = AlertQuery { monitor: Some(next.monitor.clone()), unresolved: true, limit: None };
+        self.metrics.show_open_alerts(&next.monitor, self.alerts(&query).await?.len());
+        Ok(next)
+    }
+
+    /// Writes labels of a model to `monitoring.labels`: all of them, or none when one cannot be used. On return they are
+    /// durable. The same `write` lands once; left out, each call lands.
+    ///
+    /// # Errors
+    /// When the model is not declared, a label cannot be used, or the lake or the catalog fails.
+    pub async fn push_labels(
+        &self,
+        model: &str,
+        labels: &[PushedLabel],
+        write: Option<WriteId>,
+        principal: &Principal,
+    ) -> Result<Committed> {
+        let declared = self.project.models.get(model).ok_or_else(|| Error::UnknownModel(model.to_owned()))?;
+        let fields = self.project.table_columns(&declared.observations.from).unwrap_or_default();
+        let key: Vec<Field> = self
+            .project
+            .observation_key(declared)
+            .iter()
+            .filter_map(|name| fields.iter().find(|field| field.name == *name).cloned())
+            .collect();
+        let batch = batch_of(model, declared.task, &key, labels, Timestamp::now(), principal)?;
+        let stream = stream_of(batch.schema(), vec![batch]);
+        let committed = match write {
+            Some(write) => self.lake.append(&labels_table()?, stream, write).await?,
+            None => {
+                // Held until it has landed: a sequence that came after a greater one would count as a repetition.
+                let mut next = self.pushes.lock().await;
+                next.sequence += 1;
+                self.lake.append(&labels_table()?, stream, next.clone()).await?
+            }
+        };
+        let detail = serde_json::json!({
+            "labels": labels.len(), "version": committed.version, "replayed": committed.replayed,
+        });
+        self.catalog.commit(Change::new(principal, "labels.push", format!("model:{model}")).detail(detail)).await?;
+        Ok(committed)
+    }
+
+    /// Reads labels pushed for a model, the newest first.
+    ///
+    /// # Errors
+    /// When the lake fails.
+    pub async fn labels(&self, model: &str, limit: usize) -> Result<Vec<StoredLabel>> {
+        let table = labels_table()?;
+        if !self.lake.exists(&table).await? {
+            return Ok(vec![]);
+        }
+        let query = format!(
+            "SELECT * FROM {table} WHERE model = {} ORDER BY pushed_at DESC, known_at DESC LIMIT {}",
+            sql::text(model),
+            limit.min(LISTED_LABELS_MAX)
+        );
+        let failed = |error: datafusion::error::DataFusionError| Error::Table {
+            table: "monitoring.labels".into(),
+            reason: error.to_string(),
+        };
+        let batches = self.lake.sql(&query).await?.collect().await.map_err(failed)?;
+        Ok(stored_labels(&batches))
+    }
+}
+
+fn labels_table() -> Result<TableName> {
+    Ok(TableName::new(LABELS_TABLE.0, LABELS_TABLE.1)?)
+}
