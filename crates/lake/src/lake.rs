@@ -11,6 +11,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake::delta_datafusion::planner::DeltaPlanner;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use parking_lot::Mutex;
 use url::Url;
@@ -104,6 +105,8 @@ impl Lake {
             .with_config(config)
             .with_runtime_env(self.inner.runtime.clone())
             .with_default_features()
+            // plans the nodes that Delta's writes and merges add
+            .with_query_planner(DeltaPlanner::new())
             .build();
         let session = SessionContext::new_with_state(state);
         session.register_catalog(CATALOG, Arc::new(LakeCatalog::new(self.clone(), pins)));

@@ -16,6 +16,7 @@ use deltalake::kernel::transaction::CommitProperties;
 use deltalake::operations::write::SchemaMode;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableBuilder};
+use futures::StreamExt;
 use parking_lot::Mutex;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -28,6 +29,13 @@ use crate::read::statistics;
 
 /// How often a write that lost a race with another is tried again.
 const RETRIES: usize = 15;
+
+/// Under which a commit's information names its write.
+const WRITE_KEY: &str = "mainspring.write";
+
+fn write_key(id: &WriteId) -> String {
+    format!("{}#{}", id.app, id.sequence)
+}
 
 /// Names a write: of one application, a write whose sequence is not greater than the last one landed already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +118,8 @@ impl Lake {
             .merge(new, same)
             .with_source_alias("new")
             .with_target_alias("old")
+            // the rows can be read once only
+            .with_streaming(true)
             .with_session_state(Arc::new(self.session().state()))
             .with_commit_properties(commit_properties(&id))
             .when_matched_update(|update| {
@@ -146,6 +156,25 @@ impl Lake {
             .map_err(Error::delta(name))?;
         self.remember(name, &after);
         committed(&after, name, 0, 0)
+    }
+
+    /// The version that a write made, when it has landed; so that a writer that was killed after its commit can record it.
+    ///
+    /// # Errors
+    ///
+    /// When the table's log cannot be read.
+    pub async fn landed(&self, name: &TableName, id: &WriteId) -> Result<Option<u64>> {
+        let Some(table) = self.newest(name).await? else { return Ok(None) };
+        let Some(done) = landed(&table, name, id).await? else { return Ok(None) };
+        let newest = table.version().unwrap_or_default();
+        let mut commits = std::pin::pin!(table.history(None).enumerate());
+        while let Some((age, commit)) = commits.next().await {
+            if commit.map_err(Error::delta(name))?.info.get(WRITE_KEY).and_then(|key| key.as_str()) == Some(&write_key(id)) {
+                return Ok(Some(newest.saturating_sub(age as u64)));
+            }
+        }
+        // Its commit is older than the log that is kept; every version since holds it.
+        Ok(Some(done.version))
     }
 
     async fn write(
@@ -217,6 +246,7 @@ fn writer_properties() -> WriterProperties {
 fn commit_properties(id: &WriteId) -> CommitProperties {
     CommitProperties::default()
         .with_application_transaction(Transaction::new(&id.app, id.sequence))
+        .with_metadata([(WRITE_KEY.to_owned(), write_key(id).into())])
         .with_max_retries(RETRIES)
 }
 
