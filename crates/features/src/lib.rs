@@ -1,1 +1,25 @@
-//! Being laid out.
+//! Features.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
+)]
+
+mod error;
+mod fold;
+mod join;
+mod key;
+mod online;
+mod plan;
+mod schema;
+mod value;
+
+pub use error::{Error, Result};
+pub use fold::{Fold, LatestFold, Tail, WindowFold};
+pub use join::{PointInTimeExec, TimelineColumns};
+pub use online::{
+    FeatureRows, FjallStore, MissReason, Missed, OnlineChange, OnlineReader, OnlineState, OnlineStore, OnlineViews,
+    RequestRows, RowKey, TailRow, ViewTails,
+};
+pub use plan::{FeaturePlan, From, Output, ViewUse, stored_views};
+pub use schema::{EVENT_TIME, KNOWN_AT, ROW_ID, ViewSchema};
+pub use value::{Value, array_of, arrow_type, declared_type, timestamp};

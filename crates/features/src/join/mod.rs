@@ -1,0 +1,14 @@
+//! The point-in-time join: each observation gets what was known of its entities at its moment.
+//!
+//! [`PointInTimeExec`] joins observations with the timeline of one view. Both sides come hash-partitioned by the entity
+//! key and sorted by key and time (the engine's sorts spill when memory is short), are merged once, and each observation
+//! leaves with its features: rows out are rows in, in the observations' order, so that several views of one entity need one
+//! sort of the observations. Held in memory are a few batches, and the rows of one entity in the longest window.
+
+mod exec;
+mod folding;
+mod merge;
+mod picks;
+mod runs;
+
+pub use exec::{PointInTimeExec, TimelineColumns};

@@ -1,0 +1,210 @@
+//! The embedded online store: a log-structured merge tree on the local disk.
+//!
+//! A row's key is the space, the entity's key, and the row's place, each part such that the order of bytes is the order
+//! of rows; an entity's tail is then one short range. Writes are one journal append a batch, and are synced once at the
+//! end of a materialisation: a crash loses at most the last batches together with the note that says how far it came,
+//! and the next materialisation starts from that note.
+
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::store::{OnlineChange, OnlineStore, RowKey, TailRow};
+use crate::error::{Error, Result};
+
+/// Bytes of one place: event time, known at, row id.
+const PLACE_BYTES: usize = 24;
+/// Rows taken away in one step when a space is cleared: bounds the memory of the batch.
+const CLEAR_BATCH: usize = 10_000;
+/// The block cache. Hot tails are cached decoded above the store, so this only serves cold ones.
+const BLOCK_CACHE_BYTES: u64 = 16 << 20;
+/// Memory for rows not yet in a sorted file.
+const MEMTABLE_BYTES: u64 = 16 << 20;
+/// The journal's most: rows not yet in a sorted file, and what compaction has not caught up with. 64 MiB is the least that
+/// the store takes.
+const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// See the [module](self).
+pub struct FjallStore {
+    database: Database,
+    rows: Keyspace,
+    notes: Keyspace,
+}
+
+impl FjallStore {
+    /// Opens or creates the store in a folder. One process at a time may have it open.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, is damaged, or is open in another process.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let failed = |error: fjall::Error| Error::Online {
+            doing: "opening its folder",
+            reason: format!("{}: {error}; is another mainspring process using this project?", folder.display()),
+        };
+        if let Some(parent) = folder.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| failed(error.into()))?;
+        }
+        let database = Database::builder(folder)
+            .cache_size(BLOCK_CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(1)
+            .open()
+            .map_err(failed)?;
+        let rows = database
+            .keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
+            .map_err(failed)?;
+        let notes = database.keyspace("notes", KeyspaceCreateOptions::default).map_err(failed)?;
+        Ok(Self { database, rows, notes })
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(fjall::Error) -> Error {
+    move |error| Error::Online { doing, reason: error.to_string() }
+}
+
+/// The bytes that all keys of a space start with.
+fn space_prefix(space: &str) -> Vec<u8> {
+    let mut prefix = Vec::with_capacity(64);
+    prefix.extend(space.as_bytes());
+    prefix.push(0);
+    prefix
+}
+
+/// The bytes that all keys of an entity start with. Its length comes first, so that no entity is the start of another.
+fn entity_prefix(space: &str, entity: &[u8]) -> Vec<u8> {
+    let mut prefix = space_prefix(space);
+    prefix.extend(u32::try_from(entity.len()).unwrap_or(u32::MAX).to_be_bytes());
+    prefix.extend(entity);
+    prefix
+}
+
+fn row_key(space: &str, entity: &[u8], key: &RowKey) -> Vec<u8> {
+    let mut bytes = entity_prefix(space, entity);
+    for number in [key.event_time, key.known_at, key.row_id] {
+        bytes.extend(ordered(number));
+    }
+    bytes
+}
+
+/// Big-endian with the sign bit turned, so that bytes order as numbers do.
+fn ordered(number: i64) -> [u8; 8] {
+    (number ^ i64::MIN).to_be_bytes()
+}
+
+fn unordered(bytes: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(bytes.try_into().ok()?) ^ i64::MIN)
+}
+
+fn place(bytes: &[u8]) -> Option<RowKey> {
+    Some(RowKey {
+        event_time: unordered(bytes.get(..8)?)?,
+        known_at: unordered(bytes.get(8..16)?)?,
+        row_id: unordered(bytes.get(16..24)?)?,
+    })
+}
+
+fn damaged(space: &str) -> Error {
+    Error::Damaged { view: space.to_owned(), what: "key" }
+}
+
+impl OnlineStore for FjallStore {
+    fn write(&self, space: &str, changes: Vec<OnlineChange>, note: Option<(&str, &[u8])>) -> Result<()> {
+        let mut batch = self.database.batch();
+        for change in changes {
+            match change {
+                OnlineChange::Put { entity, row } => {
+                    batch.insert(&self.rows, row_key(space, &entity, &row.key), row.payload);
+                }
+                OnlineChange::Delete { entity, key } => batch.remove(&self.rows, row_key(space, &entity, &key)),
+            }
+        }
+        if let Some((name, value)) = note {
+            batch.insert(&self.notes, name, value);
+        }
+        batch.commit().map_err(failed("writing rows"))
+    }
+
+    fn tail(&self, space: &str, entity: &[u8]) -> Result<Vec<TailRow>> {
+        let prefix = entity_prefix(space, entity);
+        let mut rows = vec![];
+        for guard in self.rows.prefix(&prefix) {
+            let (key, payload) = guard.into_inner().map_err(failed("reading a tail"))?;
+            let key = key.get(prefix.len()..).and_then(place).ok_or_else(|| damaged(space))?;
+            rows.push(TailRow { key, payload: payload.to_vec() });
+        }
+        Ok(rows)
+    }
+
+    fn scan(&self, space: &str, visit: &mut dyn FnMut(&[u8], TailRow) -> Result<()>) -> Result<()> {
+        let prefix = space_prefix(space);
+        for guard in self.rows.prefix(&prefix) {
+            let (bytes, payload) = guard.into_inner().map_err(failed("scanning"))?;
+            let after = bytes.get(prefix.len() + 4..).ok_or_else(|| damaged(space))?;
+            let (entity, key) =
+                after.split_at_checked(after.len().saturating_sub(PLACE_BYTES)).ok_or_else(|| damaged(space))?;
+            let key = place(key).ok_or_else(|| damaged(space))?;
+            visit(entity, TailRow { key, payload: payload.to_vec() })?;
+        }
+        Ok(())
+    }
+
+    fn clear(&self, space: &str) -> Result<()> {
+        let prefix = space_prefix(space);
+        loop {
+            let mut batch = self.database.batch();
+            for guard in self.rows.prefix(&prefix).take(CLEAR_BATCH) {
+                batch.remove(&self.rows, guard.key().map_err(failed("clearing"))?);
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+            batch.commit().map_err(failed("clearing"))?;
+        }
+    }
+
+    fn note(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.notes.get(name).map_err(failed("reading a note"))?.map(|value| value.to_vec()))
+    }
+
+    fn forget(&self, name: &str) -> Result<()> {
+        self.notes.remove(name).map_err(failed("forgetting a note"))
+    }
+
+    fn persist(&self) -> Result<()> {
+        self.database.persist(PersistMode::SyncAll).map_err(failed("syncing to disk"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut opened = 0;
+
+        super::super::conformance::check(|| {
+            opened += 1;
+            FjallStore::open(folder.path().join(format!("store-{opened}"))).unwrap()
+        });
+    }
+
+    #[test]
+    fn what_was_persisted_is_there_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = TailRow { key: RowKey { event_time: -5, known_at: 7, row_id: i64::MIN }, payload: vec![1, 2] };
+        {
+            let store = FjallStore::open(folder.path()).unwrap();
+            let put = OnlineChange::Put { entity: b"JFK".to_vec(), row: row.clone() };
+            store.write("weather#1", vec![put], Some(("weather", b"state"))).unwrap();
+            store.persist().unwrap();
+        }
+
+        let store = FjallStore::open(folder.path()).unwrap();
+
+        assert_eq!(store.tail("weather#1", b"JFK").unwrap(), [row]);
+        assert_eq!(store.note("weather").unwrap().as_deref(), Some(&b"state"[..]));
+    }
+}

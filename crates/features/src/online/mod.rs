@@ -1,0 +1,14 @@
+//! The online side: tails of timelines in a key-value store, how they get there, and how a request is answered from them.
+
+mod codec;
+#[cfg(test)]
+mod conformance;
+mod fjall;
+mod reader;
+mod store;
+mod tails;
+
+pub use fjall::FjallStore;
+pub use reader::{FeatureRows, MissReason, Missed, OnlineReader, RequestRows};
+pub use store::{OnlineChange, OnlineStore, RowKey, TailRow};
+pub use tails::{OnlineState, OnlineViews, ViewTails};
