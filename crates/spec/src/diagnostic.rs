@@ -146,7 +146,7 @@ impl miette::Diagnostic for Diagnostic {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
         self.text.as_ref()?;
-        let label = miette::LabeledSpan::new_primary_with_span(Some("here".into()), (self.offset, self.length));
+        let label = miette::LabeledSpan::new_primary_with_span(None, (self.offset, self.length));
         Some(Box::new(std::iter::once(label)))
     }
 }

@@ -29,7 +29,7 @@ mod trace;
 mod tree;
 mod typed;
 
-pub use check::{mended_name, name_problem};
+pub use check::{PREDICTION_LOG_COLUMNS, mended_name, metrics, name_problem, parse_bytes};
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Look};
 pub use error::{Error, Result};
 pub use graph::{Dependency, ObjectKind, ObjectRef};

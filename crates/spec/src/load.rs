@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::check;
-use crate::diagnostic::{Diagnostic, Diagnostics, SourceText, quote};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceText, closest, quote};
 use crate::graph::{ObjectKind, ObjectRef};
 use crate::model::{Project, ProjectFile};
 use crate::shape::Shapes;
@@ -32,6 +32,19 @@ const FOLDERS: [(&str, &[ObjectKind]); 6] = [
     ("endpoints", &[ObjectKind::Endpoint]),
     ("monitors", &[ObjectKind::Monitor]),
     ("workflows", &[ObjectKind::Workflow]),
+];
+
+/// The keys that tell a document's kind, so ordered that one which may also be a mere reference (a monitor names its
+/// `endpoint`) comes after the kind that has it.
+const KIND_KEYS: [ObjectKind; 8] = [
+    ObjectKind::Workflow,
+    ObjectKind::Monitor,
+    ObjectKind::Endpoint,
+    ObjectKind::Model,
+    ObjectKind::FeatureView,
+    ObjectKind::Entity,
+    ObjectKind::Source,
+    ObjectKind::Project,
 ];
 
 /// Reads and checks a project folder.
@@ -244,23 +257,23 @@ impl Reader<'_> {
             self.diagnostics.push(Diagnostic::at(source, node.place, "not_an_object", message).help(help));
             return None;
         };
-        let told = kinds.iter().find_map(|kind| node.get(kind.as_str()).map(|name| (*kind, name)));
-        let Some((kind, name)) = told else {
+        let told = KIND_KEYS.into_iter().find_map(|kind| node.get(kind.as_str()).map(|name| (kind, name)));
+        let Some((kind, name)) = told.filter(|(kind, _)| kinds.contains(kind)) else {
             let place = entries.first().map_or(node.place, |(key, _)| key.place);
-            let message = "nothing here says what kind of object this is".to_owned();
-            let elsewhere = ObjectKind::ALL.into_iter().find(|kind| node.get(kind.as_str()).is_some());
-            let folder = elsewhere.and_then(|kind| FOLDERS.iter().find(|(_, kinds)| kinds.contains(&kind)));
-            let help = match (elsewhere, folder) {
-                (Some(kind), Some((folder, _))) => {
-                    format!("a {} is declared in the folder {folder}/: move it there", kind.words())
+            let folder =
+                told.and_then(|(kind, _)| Some((kind, FOLDERS.iter().find(|(_, kinds)| kinds.contains(&kind))?.0)));
+            let (message, help) = match folder {
+                Some((kind, folder)) => {
+                    (format!("a {} is declared here", kind.words()), format!("move it to the folder {folder}/"))
                 }
-                _ => {
-                    let kinds = kinds.iter().map(|kind| kind.as_str());
-                    let misspelt = entries.iter().find_map(|(key, _)| {
-                        crate::diagnostic::closest(&key.text, kinds.clone())
-                            .map(|kind| format!("write `{kind}` instead of {}", quote(&key.text)))
-                    });
-                    misspelt.unwrap_or_else(|| format!("add {wanted}"))
+                None => {
+                    let words = kinds.iter().map(|kind| kind.as_str());
+                    let misspelt = entries.iter().find_map(|(key, _)| Some((key, closest(&key.text, words.clone())?)));
+                    let help = misspelt.map(|(key, kind)| format!("write `{kind}` instead of {}", quote(&key.text)));
+                    (
+                        "nothing here says what kind of object this is".into(),
+                        help.unwrap_or_else(|| format!("add {wanted}")),
+                    )
                 }
             };
             self.diagnostics.push(Diagnostic::at(source, place, "unknown_kind", message).help(help));

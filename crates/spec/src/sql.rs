@@ -5,11 +5,16 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{Expr, Ident, ObjectName, Query, TableFactor, Visit, Visitor};
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-/// The longest SQL text read, in bytes. Syntax trees are walked recursively, so their depth must be bounded.
+/// The longest SQL text read, in bytes.
 pub const SQL_BYTES_MAX: usize = 64 * 1024;
+
+/// The most operators in one expression. Each makes the syntax tree deeper, and trees are walked and dropped
+/// recursively, so that without a bound a long chain of `+` would end the process.
+pub const SQL_OPERATORS_MAX: usize = 1_000;
 
 /// The schemas that may stand before the name of a source or a view; the bare name means the same.
 const SCHEMAS: [&str; 2] = ["sources", "features"];
@@ -79,6 +84,24 @@ pub fn column_names(expression: &str) -> Result<Vec<String>, SqlError> {
     Ok(columns.found.into_iter().collect())
 }
 
+/// What an expression plainly is, so far as that tells its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// A column.
+    Column(String),
+    /// A text literal.
+    Text(String),
+}
+
+/// Whether an expression is no more than a column or a text literal; `None` for all others.
+pub(crate) fn plain(expression: &str) -> Option<Plain> {
+    match parser(expression).ok()?.parse_expr().ok()? {
+        Expr::Identifier(ident) => Some(Plain::Column(folded(&ident))),
+        Expr::Value(value) => value.value.into_string().map(Plain::Text),
+        _ => None,
+    }
+}
+
 fn parse_query(text: &str) -> Result<Box<Query>, SqlError> {
     let mut parser = parser(text)?;
     let query = parser.parse_query()?;
@@ -92,7 +115,74 @@ fn parser(text: &str) -> Result<Parser<'static>, SqlError> {
         let message = format!("it is longer than {SQL_BYTES_MAX} bytes");
         return Err(SqlError { message, line: 0, column: 0 });
     }
-    Ok(Parser::new(&GenericDialect {}).try_with_sql(text)?)
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| SqlError::from(ParserError::from(error)))?;
+    bound_depth(&tokens)?;
+    Ok(Parser::new(&GenericDialect {}).with_tokens_with_locations(tokens))
+}
+
+/// Refuses text whose syntax tree would be too deep: counts the operators between commas, with those of the
+/// parentheses around them.
+fn bound_depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    let mut levels: Vec<usize> = vec![0];
+    let mut open = 0;
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket => levels.push(0),
+            Token::RParen | Token::RBracket if levels.len() > 1 => open -= levels.pop().unwrap_or(0),
+            Token::Comma => open -= levels.last_mut().map(std::mem::take).unwrap_or(0),
+            other if deepens(other) => {
+                open += 1;
+                if let Some(last) = levels.last_mut() {
+                    *last += 1;
+                }
+            }
+            _ => {}
+        }
+        if open > SQL_OPERATORS_MAX {
+            let message = format!("one expression has more than {SQL_OPERATORS_MAX} operators");
+            return Err(SqlError { message, line: place(token).0, column: place(token).1 });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a token may make the syntax tree one level deeper.
+fn deepens(token: &Token) -> bool {
+    use Keyword as K;
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            K::AND
+                | K::OR
+                | K::NOT
+                | K::IS
+                | K::IN
+                | K::AT
+                | K::LIKE
+                | K::ILIKE
+                | K::BETWEEN
+                | K::COLLATE
+                | K::UNION
+                | K::EXCEPT
+                | K::INTERSECT
+                | K::DIV
+                | K::XOR
+                | K::REGEXP
+                | K::RLIKE
+                | K::SIMILAR
+                | K::NOTNULL
+                | K::OPERATOR
+        ),
+        Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Period | Token::EOF => false,
+        Token::LParen | Token::RParen | Token::LBracket | Token::RBracket | Token::Comma => false,
+        _ => true,
+    }
+}
+
+fn place(token: &TokenWithSpan) -> (usize, usize) {
+    let number = |n: u64| usize::try_from(n).unwrap_or(0);
+    (number(token.span.start.line), number(token.span.start.column))
 }
 
 fn expect_end(parser: &Parser<'_>) -> Result<(), SqlError> {
@@ -100,12 +190,8 @@ fn expect_end(parser: &Parser<'_>) -> Result<(), SqlError> {
     if next.token == Token::EOF {
         return Ok(());
     }
-    let number = |n: u64| usize::try_from(n).unwrap_or(0);
-    Err(SqlError {
-        message: format!("nothing more is expected here, but there is {}", next.token),
-        line: number(next.span.start.line),
-        column: number(next.span.start.column),
-    })
+    let (line, column) = place(next);
+    Err(SqlError { message: format!("nothing more is expected here, but there is {}", next.token), line, column })
 }
 
 /// A name as DataFusion understands it: lower case unless it is quoted.
@@ -267,11 +353,18 @@ mod tests {
 
     #[test]
     fn deep_and_long_expressions_end_in_an_answer() {
-        let chain = "1+".repeat(SQL_BYTES_MAX / 2 - 1) + "1";
-        let nested = "(".repeat(20_000);
+        let chain = |count: usize, link: &str| "1".to_owned() + &link.repeat(count);
+        let nested = |open: &str| open.repeat(20_000);
 
-        assert!(column_names(&chain).is_ok());
-        assert!(column_names(&nested).is_err());
+        for link in ["+1", " and 1", "::int", " is null", "->'a'", " at time zone 'UTC'"] {
+            assert!(column_names(&chain(SQL_OPERATORS_MAX / 2, link)).is_ok(), "{link}");
+            assert!(column_names(&chain(SQL_BYTES_MAX / 16, link)).is_err(), "{link}");
+        }
+        for open in ["(", "-", "not ", "[", "case when "] {
+            assert!(column_names(&nested(open)).is_err(), "{open}");
+        }
+        assert!(table_names(&chain(SQL_BYTES_MAX / 16, " union select 1")).is_err());
+        assert!(column_names(&format!("f(1{})", ",a+b".repeat(10_000))).is_ok());
         assert!(column_names(&" ".repeat(SQL_BYTES_MAX + 1)).is_err());
     }
 }

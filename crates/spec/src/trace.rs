@@ -85,4 +85,26 @@ impl Declared {
         }
         whole
     }
+
+    /// The place of the first whole occurrence of a word in a text value, whatever its case, or of the value.
+    pub(crate) fn place_of_word(&self, path: &[Step<'_>], word: &str) -> Place {
+        let Some(text) = self.node.follow(path).text() else { return self.place(path) };
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        for (line, content) in text.lines().enumerate() {
+            let lower = content.to_lowercase();
+            if lower.len() != content.len() {
+                continue;
+            }
+            let whole = lower.match_indices(word).find(|(at, _)| {
+                let before = lower.get(..*at).and_then(|s| s.chars().next_back());
+                let after = lower.get(at + word.len()..).and_then(|s| s.chars().next());
+                !before.is_some_and(is_word) && !after.is_some_and(is_word)
+            });
+            if let Some((at, _)) = whole {
+                let column = content.get(..at).unwrap_or_default().chars().count() + 1;
+                return self.place_in_text(path, line + 1, column);
+            }
+        }
+        self.place(path)
+    }
 }

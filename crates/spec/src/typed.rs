@@ -1,9 +1,8 @@
 //! From a tree to a type: a serde deserializer over [`Node`] whose errors carry the place of the value they are about.
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 
-use crate::tree::{Node, Place, Value};
+use crate::tree::{Key, Node, Place, Value};
 
 /// Why a tree is not the type asked for, and where.
 #[derive(Debug, Clone)]
@@ -38,11 +37,44 @@ pub(crate) fn read<T: DeserializeOwned>(node: &Node) -> Result<T, Mismatch> {
     T::deserialize(node)
 }
 
-impl<'de, 'a> IntoDeserializer<'de, Mismatch> for &'a Node {
-    type Deserializer = &'a Node;
+/// The elements of a list. A value that refuses what it was given (a span of time, say) does so after its deserializer
+/// is gone, so the place is added here.
+struct Items<'a>(std::slice::Iter<'a, Node>);
 
-    fn into_deserializer(self) -> Self::Deserializer {
-        self
+impl<'de> de::SeqAccess<'de> for Items<'_> {
+    type Error = Mismatch;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mismatch> {
+        let next = self.0.next();
+        next.map(|node| seed.deserialize(node).map_err(|mismatch| mismatch.at(node.place))).transpose()
+    }
+}
+
+/// The keys and values of a mapping, with places as in [`Items`].
+struct Entries<'a> {
+    rest: std::slice::Iter<'a, (Key, Node)>,
+    value: Option<&'a Node>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(entries: &'a [(Key, Node)]) -> Self {
+        Self { rest: entries.iter(), value: None }
+    }
+}
+
+impl<'de> de::MapAccess<'de> for Entries<'_> {
+    type Error = Mismatch;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mismatch> {
+        let Some((key, value)) = self.rest.next() else { return Ok(None) };
+        self.value = Some(value);
+        let text: de::value::StrDeserializer<'_, Mismatch> = key.text.as_str().into_deserializer();
+        seed.deserialize(text).map(Some).map_err(|mismatch| mismatch.at(key.place))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mismatch> {
+        let node = self.value.take().ok_or_else(|| <Mismatch as de::Error>::custom("a value without its key"))?;
+        seed.deserialize(node).map_err(|mismatch| mismatch.at(node.place))
     }
 }
 
@@ -56,10 +88,8 @@ impl<'de> Deserializer<'de> for &Node {
             Value::Int(value) => visitor.visit_i64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_str(text),
-            Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter())),
-            Value::Map(entries) => {
-                visitor.visit_map(MapDeserializer::new(entries.iter().map(|(key, node)| (key.text.as_str(), node))))
-            }
+            Value::List(items) => visitor.visit_seq(Items(items.iter())),
+            Value::Map(entries) => visitor.visit_map(Entries::new(entries)),
         };
         read.map_err(|mismatch| mismatch.at(self.place))
     }
@@ -86,10 +116,7 @@ impl<'de> Deserializer<'de> for &Node {
                 let text: de::value::StrDeserializer<'_, Mismatch> = text.as_str().into_deserializer();
                 text.deserialize_enum(name, variants, visitor)
             }
-            Value::Map(entries) => {
-                let entries = entries.iter().map(|(key, node)| (key.text.as_str(), node));
-                visitor.visit_enum(de::value::MapAccessDeserializer::new(MapDeserializer::new(entries)))
-            }
+            Value::Map(entries) => visitor.visit_enum(de::value::MapAccessDeserializer::new(Entries::new(entries))),
             other => Err(de::Error::custom(format!("{} stands where one of {variants:?} is expected", other.kind()))),
         };
         read.map_err(|mismatch: Mismatch| mismatch.at(self.place))
@@ -136,6 +163,6 @@ mod tests {
         .unwrap_err();
 
         let place = error.place.unwrap();
-        assert_eq!((place.line, place.column), (5, 38));
+        assert_eq!((place.line, place.column), (5, 37));
     }
 }

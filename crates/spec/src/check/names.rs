@@ -1,8 +1,8 @@
 //! Names: what they may look like, and that none is used twice.
 
-use crate::diagnostic::{Diagnostic, Diagnostics, quote};
+use super::context::Context;
+use crate::diagnostic::quote;
 use crate::graph::{ObjectKind, ObjectRef};
-use crate::trace::Positions;
 
 /// The longest name.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
@@ -55,17 +55,14 @@ pub fn mended_name(text: &str) -> String {
 }
 
 /// Sources and feature views are tables and share one namespace.
-pub(super) fn check(positions: &Positions, diagnostics: &mut Diagnostics) {
-    for (object, declared) in positions.objects().filter(|(object, _)| object.kind == ObjectKind::FeatureView) {
-        let source = ObjectRef::new(ObjectKind::Source, &object.name);
-        let Some(other) = positions.get(&source) else { continue };
-        let place = declared.place(&["feature_view".into()]);
-        let message = format!("a source and a feature view are both called {}", quote(&object.name));
-        let help = format!(
-            "both are tables that SQL names alike: rename one of them; the source is at {}:{}",
-            other.source.path, other.node.place.line
-        );
-        diagnostics.push(Diagnostic::at(&declared.source, place, "duplicate_name", message).help(help));
+pub(super) fn check(context: &mut Context<'_>) {
+    for name in context.names(ObjectKind::FeatureView) {
+        let Some(source) = context.positions.get(&ObjectRef::new(ObjectKind::Source, &name)) else { continue };
+        let other = format!("{}:{}", source.source.path, source.node.place.line);
+        let message = format!("a source and a feature view are both called {}", quote(&name));
+        let help = format!("both are tables that SQL names alike: rename one of them; the source is at {other}");
+        let view = ObjectRef::new(ObjectKind::FeatureView, &name);
+        context.report(&view, &["feature_view".into()], "duplicate_name", message, help);
     }
 }
 

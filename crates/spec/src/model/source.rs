@@ -155,7 +155,20 @@ impl Check {
     /// The one rule this check holds, or `None` when it has not exactly one.
     #[must_use]
     pub fn rule(&self) -> Option<Rule<'_>> {
-        let mut rules = [
+        match self.rules().as_slice() {
+            [rule] => Some(*rule),
+            _ => None,
+        }
+    }
+
+    /// How many rules this check holds; a loaded project's checks hold exactly one.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules().len()
+    }
+
+    fn rules(&self) -> Vec<Rule<'_>> {
+        [
             self.not_null.as_ref().map(|columns| Rule::NotNull(columns)),
             self.unique.as_ref().map(|columns| Rule::Unique(columns)),
             self.range.as_ref().map(Rule::Range),
@@ -167,11 +180,8 @@ impl Check {
             self.sql.as_deref().map(Rule::Sql),
         ]
         .into_iter()
-        .flatten();
-        match (rules.next(), rules.next()) {
-            (Some(rule), None) => Some(rule),
-            _ => None,
-        }
+        .flatten()
+        .collect()
     }
 }
 

@@ -89,9 +89,14 @@ impl std::fmt::Display for Span {
             (1_000, "ms"),
             (1, "us"),
         ];
+        const DAY: i64 = 86_400_000_000;
         let mut rest = self.0;
         if rest == 0 {
             return f.write_str("0s");
+        }
+        // One day is called 24 hours: windows of 1h, 3h and 24h keep the names that their author wrote.
+        if rest == DAY {
+            return f.write_str("24h");
         }
         for (size, unit) in UNITS {
             if rest >= size {
@@ -138,4 +143,24 @@ pub enum Severity {
     /// Shown, counted, and acted on.
     #[default]
     Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Span;
+
+    #[test]
+    fn a_span_is_shown_as_it_is_written() {
+        for text in ["1h", "24h", "2d", "30d", "15m", "1h30m", "1d6h", "250ms", "0s"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
+        assert_eq!("1d".parse::<Span>().unwrap().to_string(), "24h");
+    }
+
+    #[test]
+    fn what_is_no_span_is_refused_with_an_example() {
+        for text in ["", "soon", "-1h", "1x", "999999999999999999999d", "24"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
 }

@@ -1,0 +1,92 @@
+//! `mainspring.yaml`.
+
+use super::context::{Context, Path};
+use super::names::name_problem;
+use crate::diagnostic::quote;
+use crate::graph::{ObjectKind, ObjectRef};
+use crate::model::Target;
+
+pub(super) fn check(context: &mut Context<'_>) {
+    let file = &context.project.file;
+    let object = ObjectRef::new(ObjectKind::Project, &file.project);
+    for (name, target) in &file.targets {
+        if let Some(problem) = name_problem(name) {
+            let message = format!("{} cannot be the name of a target: {problem}", quote(name));
+            context.report(
+                &object,
+                &["targets".into(), name.as_str().into()],
+                "bad_name",
+                message,
+                "write for example `prod`",
+            );
+        }
+        check_target(context, &object, name, target);
+    }
+}
+
+fn check_target(context: &mut Context<'_>, object: &ObjectRef, name: &str, target: &Target) {
+    let urls = [
+        ("catalog", &target.catalog, &["sqlite:"][..], "write `sqlite:PATH`"),
+        ("lake", &target.lake, &["file://"], "write a path or a `file://` URL"),
+        ("online", &target.online, &["fjall:"], "write `fjall:PATH`"),
+    ];
+    for (key, url, schemes, help) in urls {
+        let Some(url) = url else { continue };
+        let path: Path<'_> = &["targets".into(), name.into(), key.into()];
+        let has_scheme = url.contains("://") || key != "lake";
+        if has_scheme && !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+            let message = format!("{} is not a place this version can keep the {key} in", quote(url));
+            context.report(object, path, "unknown_url", message, help);
+        }
+    }
+    if let Some(memory) = &target.memory
+        && parse_bytes(memory).is_none()
+    {
+        let message = format!("{} is not an amount of memory", quote(memory));
+        let path: Path<'_> = &["targets".into(), name.into(), "memory".into()];
+        context.report(object, path, "wrong_value", message, "write for example `512MiB` or `4GiB`");
+    }
+    if let Some(listen) = &target.listen
+        && listen.parse::<std::net::SocketAddr>().is_err()
+    {
+        let message = format!("{} is not an address to listen on", quote(listen));
+        let path: Path<'_> = &["targets".into(), name.into(), "listen".into()];
+        context.report(object, path, "wrong_value", message, "write an IP address and a port: `127.0.0.1:7878`");
+    }
+}
+
+/// The number of bytes that a text such as `512MiB`, `4GiB`, `2 GB` or `1048576` means.
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text.get(..digits)?.parse().ok()?;
+    let unit = match text.get(digits..)?.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return None,
+    };
+    number.checked_mul(unit).filter(|bytes| *bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_bytes;
+
+    #[test]
+    fn amounts_of_memory_are_read_with_their_units() {
+        assert_eq!(parse_bytes("512MiB"), Some(512 << 20));
+        assert_eq!(parse_bytes("2 GB"), Some(2_000_000_000));
+        assert_eq!(parse_bytes("1048576"), Some(1 << 20));
+        for bad in ["", "MiB", "-1", "1.5GiB", "0", "99999999999TiB", "12 parsecs"] {
+            assert_eq!(parse_bytes(bad), None, "{bad}");
+        }
+    }
+}
