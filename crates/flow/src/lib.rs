@@ -20,6 +20,7 @@ mod error;
 mod event;
 mod graph;
 pub mod lease;
+mod platform;
 mod record;
 mod work;
 
@@ -27,5 +28,6 @@ pub use engine::{Engine, RunRequest};
 pub use error::{Error, Result};
 pub use event::{FlowEvent, TaskProgress};
 pub use graph::{Task, TaskGraph, TaskKind};
-pub use record::{Attempt, FlowRun, RunState, TaskRun, TaskState, TaskSuccess};
-pub use work::{Outcome, PlatformWork, TaskContext, Work, WorkError};
+pub use record::{Attempt, Figures, FlowRun, RunState, TaskRun, TaskState};
+pub use platform::PlatformWork;
+pub use work::{Outcome, TaskContext, Work, WorkError};

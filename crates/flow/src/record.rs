@@ -11,6 +11,9 @@ use crate::graph::Task;
 /// The most lines of log kept for an attempt; later ones push out the oldest.
 pub const LOG_LINES_MAX: usize = 200;
 
+/// What came of a task: figures by name.
+pub type Figures = BTreeMap<String, serde_json::Value>;
+
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,7 +65,7 @@ pub enum TaskState {
     Running,
     /// Done.
     Succeeded,
-    /// Its inputs are those of its last success: there was nothing to do.
+    /// What it reads has not changed since it was last done: there was nothing to do.
     Unchanged,
     /// Every attempt failed.
     Failed,
@@ -109,7 +112,7 @@ pub struct TaskRun {
     /// One for each try, oldest first.
     pub attempts: Vec<Attempt>,
     /// What came of it: figures by name.
-    pub outputs: BTreeMap<String, serde_json::Value>,
+    pub outputs: Figures,
 }
 
 impl TaskRun {
@@ -151,27 +154,6 @@ pub struct Attempt {
     pub error: Option<String>,
     /// What it said.
     pub log: Vec<String>,
-}
-
-/// The last success of a task, over all runs: with the same fingerprint there is nothing to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskSuccess {
-    /// What was done.
-    pub task: Task,
-    /// Stands for everything the task reads: declarations and table versions.
-    pub fingerprint: String,
-    /// In which run.
-    pub run: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl Document for TaskSuccess {
-    const KIND: &'static str = "task_success";
-
-    fn id(&self) -> String {
-        self.task.to_string()
-    }
 }
 
 #[cfg(test)]

@@ -1,28 +1,21 @@
 //! The seam between the engine, which knows order, attempts and leases, and what a task really does.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use mainspring_catalog::{Catalog, Principal};
-use mainspring_features::FeatureStore;
-use mainspring_ingest::Ingestor;
-use mainspring_registry::Registry;
-use mainspring_spec::{Project, Promote};
-use mainspring_train::Trainer;
-use mainspring_watch::Watch;
-use sha2::{Digest, Sha256};
+use mainspring_catalog::Principal;
 
 use crate::event::TaskProgress;
-use crate::graph::{Task, TaskKind};
-use crate::record::LOG_LINES_MAX;
+use crate::graph::Task;
+use crate::record::{Figures, LOG_LINES_MAX};
 
 /// What a task is given.
 #[derive(Debug, Clone)]
 pub struct TaskContext {
     /// Who asked for the run.
     pub principal: Principal,
+    /// Do the task even when what it reads has not changed.
+    pub force: bool,
     /// How far it is.
     pub progress: Arc<TaskProgress>,
     log: Arc<Mutex<Vec<String>>>,
@@ -31,8 +24,8 @@ pub struct TaskContext {
 impl TaskContext {
     /// The context of one attempt.
     #[must_use]
-    pub fn new(principal: Principal) -> Self {
-        Self { principal, progress: Arc::default(), log: Arc::default() }
+    pub fn new(principal: Principal, force: bool) -> Self {
+        Self { principal, force, progress: Arc::default(), log: Arc::default() }
     }
 
     /// Keeps a line of log with the attempt; beyond [`LOG_LINES_MAX`] the oldest goes.
@@ -51,8 +44,29 @@ impl TaskContext {
     }
 }
 
-/// What came of a task: figures by name.
-pub type Outcome = BTreeMap<String, serde_json::Value>;
+/// What came of a task.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// There was nothing to do: what it reads has not changed since it was last done.
+    pub unchanged: bool,
+    /// Figures by name.
+    pub figures: Figures,
+}
+
+impl Outcome {
+    /// There was nothing to do.
+    #[must_use]
+    pub fn unchanged() -> Self {
+        Self { unchanged: true, ..Self::default() }
+    }
+
+    /// With a figure more.
+    #[must_use]
+    pub fn figure(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.figures.insert(name.to_owned(), value.into());
+        self
+    }
+}
 
 /// Why a task failed.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +82,7 @@ pub enum WorkError {
 /// Does tasks.
 #[async_trait]
 pub trait Work: Send + Sync + 'static {
-    /// Stands for everything the task reads, declarations and table versions: the same fingerprint, the same result.
-    /// `None` when the task must look for itself whether there is something to do.
-    async fn fingerprint(&self, task: &Task) -> Result<Option<String>, WorkError>;
-
-    /// Does the task. It may be called again after a crash at any moment: its effect must land once.
+    /// Does the task, or finds that there is nothing to do. It may be called again after a crash at any moment: its effect
+    /// must land once.
     async fn perform(&self, task: &Task, context: &TaskContext) -> Result<Outcome, WorkError>;
 }

@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::event::FlowEvent;
 use crate::graph::{Task, TaskGraph};
 use crate::lease;
-use crate::record::{Attempt, FlowRun, RunState, TaskRun, TaskState, TaskSuccess};
+use crate::record::{Attempt, Figures, FlowRun, RunState, TaskRun, TaskState};
 use crate::work::{Outcome, TaskContext, Work, WorkError};
 
 /// The wait before the second attempt; doubled for each further one, up to [`BACKOFF_MAX`].
@@ -51,14 +51,8 @@ pub struct Engine {
 /// A task under way in this process.
 struct Attempted {
     task: Task,
-    fingerprint: Option<String>,
     context: TaskContext,
-    result: Result<Done, WorkError>,
-}
-
-enum Done {
-    Unchanged,
-    Performed(Outcome),
+    result: Result<Outcome, WorkError>,
 }
 
 impl Engine {
@@ -110,7 +104,7 @@ impl Engine {
             None => self.begin(request, principal, fresh).await?,
         };
         say(events, FlowEvent::RunStarted { run: run.id.clone(), tasks: run.tasks.clone(), resumed: run.resumed > 0 });
-        self.walk(request, principal, &run, &mut tasks, events).await?;
+        self.walk(request, principal, &mut tasks, events).await?;
         let state =
             if tasks.values().all(|task| task.state.is_done()) { RunState::Succeeded } else { RunState::Failed };
         let ended = FlowRun { state, ended_at: Some(Timestamp::now()), ..run };
@@ -153,7 +147,7 @@ impl Engine {
                 task: task.clone(),
                 state: TaskState::Pending,
                 attempts: vec![],
-                outputs: Outcome::new(),
+                outputs: Figures::new(),
             };
             change = change.put(&record, Expect::Absent)?;
             tasks.insert(task.clone(), record);
@@ -183,7 +177,7 @@ impl Engine {
                     task: task.clone(),
                     state: TaskState::Pending,
                     attempts: vec![],
-                    outputs: Outcome::new(),
+                    outputs: Figures::new(),
                 },
                 |stored| stored.document,
             );
@@ -204,7 +198,6 @@ impl Engine {
         &self,
         request: &RunRequest,
         principal: &Principal,
-        run: &FlowRun,
         tasks: &mut BTreeMap<Task, TaskRun>,
         events: &UnboundedSender<FlowEvent>,
     ) -> Result<()> {
@@ -224,7 +217,7 @@ impl Engine {
                     log: vec![],
                 });
                 self.turn(record, TaskState::Running, principal, "flow.task_started").await?;
-                let context = TaskContext::new(principal.clone());
+                let context = TaskContext::new(principal.clone(), request.force);
                 say(
                     events,
                     FlowEvent::TaskStarted {
@@ -233,11 +226,11 @@ impl Engine {
                         progress: context.progress.clone(),
                     },
                 );
-                under_way.spawn(attempt(self.clone(), task, context, request.force, wait_before(failures)));
+                under_way.spawn(attempt(self.work.clone(), task, context, wait_before(failures)));
             }
             let Some(joined) = under_way.join_next().await else { return Ok(()) };
             match joined {
-                Ok(attempted) => self.settle(request, principal, run, tasks, attempted, events).await?,
+                Ok(attempted) => self.settle(request, principal, tasks, attempted, events).await?,
                 Err(error) => tracing::error!(%error, "a task's future ended without a result"),
             }
         }
@@ -248,7 +241,6 @@ impl Engine {
         &self,
         request: &RunRequest,
         principal: &Principal,
-        run: &FlowRun,
         tasks: &mut BTreeMap<Task, TaskRun>,
         attempted: Attempted,
         events: &UnboundedSender<FlowEvent>,
@@ -261,27 +253,10 @@ impl Engine {
         }
         let failures = record.attempts.iter().filter(|attempt| attempt.error.is_some()).count();
         match attempted.result {
-            Ok(done) => {
-                let state = match done {
-                    Done::Unchanged => TaskState::Unchanged,
-                    Done::Performed(outputs) => {
-                        record.outputs = outputs;
-                        TaskState::Succeeded
-                    }
-                };
-                record.state = step(record.state, state);
-                let mut change = Change::new(principal, "flow.task_ended", format!("task_run:{}", TaskRun::id_of(&run.id, &record.task)))
-                    .put(record, Expect::Any)?;
-                if let (TaskState::Succeeded, Some(fingerprint)) = (state, attempted.fingerprint) {
-                    let success = TaskSuccess {
-                        task: record.task.clone(),
-                        fingerprint,
-                        run: run.id.clone(),
-                        at: Timestamp::now(),
-                    };
-                    change = change.put(&success, Expect::Any)?;
-                }
-                self.save(change).await?;
+            Ok(outcome) => {
+                let state = if outcome.unchanged { TaskState::Unchanged } else { TaskState::Succeeded };
+                record.outputs = outcome.figures;
+                self.turn(record, state, principal, "flow.task_ended").await?;
             }
             Err(WorkError::Passing(error)) if failures <= request.retries as usize => {
                 self.turn(record, TaskState::Pending, principal, "flow.task_retrying").await?;
@@ -326,32 +301,16 @@ impl Engine {
         self.catalog.commit(change).await?;
         Ok(())
     }
-
-    /// Whether the task's inputs are those of its last success.
-    async fn is_unchanged(&self, task: &Task, fingerprint: Option<&str>) -> Result<bool, WorkError> {
-        let Some(fingerprint) = fingerprint else { return Ok(false) };
-        let last = self.catalog.get::<TaskSuccess>(&task.to_string()).await;
-        let last = last.map_err(|error| WorkError::Passing(error.to_string()))?;
-        Ok(last.is_some_and(|last| last.document.fingerprint == fingerprint))
-    }
 }
 
-async fn attempt(engine: Engine, task: Task, context: TaskContext, force: bool, wait: Duration) -> Attempted {
+async fn attempt(work: Arc<dyn Work>, task: Task, context: TaskContext, wait: Duration) -> Attempted {
     tokio::time::sleep(wait).await;
-    let mut fingerprint = None;
-    let work = async {
-        fingerprint = engine.work.fingerprint(&task).await?;
-        if !force && engine.is_unchanged(&task, fingerprint.as_deref()).await? {
-            return Ok(Done::Unchanged);
-        }
-        engine.work.perform(&task, &context).await.map(Done::Performed)
-    };
     // a task that panics has failed; it must not take the run with it
-    let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+    let result = AssertUnwindSafe(work.perform(&task, &context)).catch_unwind().await.unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         Err(WorkError::Lasting(format!("the task panicked: {}", words.unwrap_or("no words were left"))))
     });
-    Attempted { task, fingerprint, context, result }
+    Attempted { task, context, result }
 }
 
 /// The tasks that wait for nothing but a free place.

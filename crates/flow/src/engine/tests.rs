@@ -1,8 +1,7 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 
 use mainspring_spec::Project;
-use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
@@ -13,17 +12,14 @@ use crate::graph::TaskKind;
 struct Script {
     done: Mutex<Vec<String>>,
     failures: Mutex<HashMap<String, Vec<WorkError>>>,
-    fingerprints: Mutex<HashMap<String, String>>,
+    unchanged: Mutex<HashSet<String>>,
     /// A task that never ends, as one whose process is about to be killed.
     stuck: Mutex<Option<String>>,
+    panics: Mutex<Option<String>>,
 }
 
 #[async_trait::async_trait]
 impl Work for Script {
-    async fn fingerprint(&self, task: &Task) -> Result<Option<String>, WorkError> {
-        Ok(self.fingerprints.lock().unwrap().get(&task.to_string()).cloned())
-    }
-
     async fn perform(&self, task: &Task, context: &TaskContext) -> Result<Outcome, WorkError> {
         let name = task.to_string();
         let is_stuck = self.stuck.lock().unwrap().as_deref() == Some(name.as_str());
@@ -33,10 +29,14 @@ impl Work for Script {
         if let Some(error) = self.failures.lock().unwrap().get_mut(&name).and_then(Vec::pop) {
             return Err(error);
         }
-        assert!(name != "ingest:panics", "as it was told to");
+        let panics = self.panics.lock().unwrap().as_deref() == Some(name.as_str());
+        assert!(!panics, "as it was told to");
+        if !context.force && self.unchanged.lock().unwrap().contains(&name) {
+            return Ok(Outcome::unchanged());
+        }
         context.log(format!("did {name}"));
         self.done.lock().unwrap().push(name);
-        Ok(Outcome::from([("rows".to_owned(), json!(7))]))
+        Ok(Outcome::default().figure("rows", 7))
     }
 }
 
@@ -161,22 +161,31 @@ async fn retries_end() {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_is_not_done_again_unless_forced() {
+async fn what_has_not_changed_is_said_so_unless_forced() {
     let stage = stage().await;
     let request = request(&["shops"]);
-    stage.script.fingerprints.lock().unwrap().insert("ingest:shops".to_owned(), "one".to_owned());
+    stage.script.unchanged.lock().unwrap().insert("ingest:shops".to_owned());
 
-    stage.run(&request).await;
-    let second = stage.run(&request).await;
-    assert_eq!(stage.task(&second, TaskKind::Ingest, "shops").await.state, TaskState::Unchanged);
-    assert_eq!(stage.done().len(), 1);
+    let run = stage.run(&request).await;
+    assert_eq!(run.state, RunState::Succeeded);
+    assert_eq!(stage.task(&run, TaskKind::Ingest, "shops").await.state, TaskState::Unchanged);
+    assert!(stage.done().is_empty());
 
-    stage.run(&RunRequest { force: true, ..request.clone() }).await;
-    assert_eq!(stage.done().len(), 2);
+    let forced = stage.run(&RunRequest { force: true, ..request }).await;
+    assert_eq!(stage.task(&forced, TaskKind::Ingest, "shops").await.state, TaskState::Succeeded);
+}
 
-    stage.script.fingerprints.lock().unwrap().insert("ingest:shops".to_owned(), "two".to_owned());
-    stage.run(&request).await;
-    assert_eq!(stage.done().len(), 3);
+#[tokio::test]
+async fn a_task_that_panics_fails_alone() {
+    let stage = stage().await;
+    *stage.script.panics.lock().unwrap() = Some("ingest:shops".into());
+
+    let run = stage.run(&request(&[])).await;
+
+    let task = stage.task(&run, TaskKind::Ingest, "shops").await;
+    assert_eq!(task.state, TaskState::Failed);
+    assert!(task.attempts[0].error.as_deref().is_some_and(|error| error.contains("as it was told to")));
+    assert_eq!(stage.task(&run, TaskKind::Materialize, "busy").await.state, TaskState::Succeeded);
 }
 
 #[tokio::test]

@@ -1,0 +1,18 @@
+//! The verbs, each a few lines over one layer.
+
+mod people;
+mod project;
+mod serve;
+mod work;
+
+pub use people::{audit, key, promote, rollback};
+pub use project::{apply, config, init, plan, schema, validate};
+pub use serve::{Running, serve, start};
+pub use work::{features, maintain, monitor, query, run};
+
+use mainspring_catalog::Principal;
+
+/// Who works at this terminal: the local owner.
+pub fn principal() -> Principal {
+    Principal::local_owner()
+}

@@ -1,0 +1,195 @@
+//! The folder: init, validate, plan, apply, schema, config.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use mainspring_catalog::{Catalog, Change};
+use mainspring_spec::{ChangeClass, Look, Plan, Project};
+
+use super::principal;
+use crate::CHANGES;
+use crate::args::{ApplyArgs, InitArgs, Listing, SchemaArgs};
+use crate::config::Place;
+use crate::output::{self, BAD, BOLD, Failure, GOOD, SOFT, WARN, talk};
+use crate::wiring::Stores;
+
+/// `init`.
+pub fn init(place: &Place, args: InitArgs) -> Result<ExitCode, Failure> {
+    let folder = &place.folder;
+    let written = match &args.from {
+        None => {
+            let name = args.name.unwrap_or_else(|| mainspring_spec::mended_name(&folder_name(folder)));
+            mainspring_spec::init(folder, &name)?
+        }
+        Some(file) => {
+            let options = mainspring_ingest::infer::InferOptions {
+                name: args.name,
+                label: args.label,
+                time: args.time,
+                key: args.key,
+                ..Default::default()
+            };
+            mainspring_ingest::infer::init_from(folder, file, &options)?
+        }
+    };
+    for path in &written {
+        output::text(&path.display().to_string())?;
+    }
+    talk(&format!("{GOOD}hint:{GOOD:#} mainspring -C {0} apply && mainspring -C {0} run && mainspring -C {0} serve", folder.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn folder_name(folder: &std::path::Path) -> String {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    absolute.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// `validate`.
+pub fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
+    match mainspring_spec::load(&place.folder) {
+        Ok(project) => {
+            if shown.json {
+                return output::json(&serde_json::json!({ "valid": true, "errors": [] }));
+            }
+            output::text(&format!(
+                "{GOOD}valid{GOOD:#} {}: {} sources, {} feature views, {} models, {} endpoints, {} monitors",
+                project.file.project,
+                project.sources.len(),
+                project.feature_views.len(),
+                project.models.len(),
+                project.endpoints.len(),
+                project.monitors.len()
+            ))
+        }
+        Err(errors) => {
+            if shown.json {
+                output::json(&serde_json::json!({ "valid": false, "errors": errors.found, "omitted": errors.omitted }))?;
+            } else {
+                let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+                talk(&errors.render(if colour { Look::Colour } else { Look::Plain }));
+                talk(&format!("{BAD}error:{BAD:#} {} errors", errors.len() + errors.omitted));
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// `plan`.
+pub async fn plan(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
+    let project = place.project()?;
+    let stores = Stores::open(place, Some(&project)).await?;
+    let plan = plan_of(&stores.catalog, &project).await?;
+    if shown.json {
+        output::json(&plan)?;
+    } else {
+        show(&plan)?;
+    }
+    Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+}
+
+async fn plan_of(catalog: &Catalog, project: &Project) -> Result<Plan, Failure> {
+    let applied = catalog.declared().await?;
+    Ok(mainspring_spec::diff(applied.as_ref(), project))
+}
+
+fn show(plan: &Plan) -> Result<ExitCode, Failure> {
+    if plan.is_empty() {
+        return output::text(&format!("{GOOD}no changes{GOOD:#}: what is declared is what is applied"));
+    }
+    for change in &plan.changes {
+        let style = match change.class {
+            ChangeClass::Additive => GOOD,
+            ChangeClass::MetadataOnly => SOFT,
+            ChangeClass::Recompute => WARN,
+            ChangeClass::Breaking | ChangeClass::Destructive => BAD,
+        };
+        output::text(&format!("{style}{:<14}{style:#} {BOLD}{}{BOLD:#}", change.class.to_string(), change.object))?;
+        for reason in &change.reasons {
+            output::text(&format!("               {reason}"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `apply`.
+pub async fn apply(place: &Place, args: ApplyArgs) -> Result<ExitCode, Failure> {
+    let project = place.project()?;
+    let stores = Stores::open(place, Some(&project)).await?;
+    let plan = plan_of(&stores.catalog, &project).await?;
+    if args.json {
+        output::json(&plan)?;
+    } else {
+        show(&plan)?;
+    }
+    if plan.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let grave = plan.changes.iter().any(|change| matches!(change.class, ChangeClass::Breaking | ChangeClass::Destructive));
+    if grave && !args.yes && !confirmed()? {
+        return Err(Failure::hinted(anyhow!("nothing was applied: the plan has breaking or destructive changes"), "`apply --yes` applies them"));
+    }
+    commit(&stores.catalog, &project, &plan).await?;
+    talk(&format!("{GOOD}applied{GOOD:#} {} changes", plan.changes.len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the declared objects the applied ones, in one transaction.
+pub async fn commit(catalog: &Catalog, project: &Project, plan: &Plan) -> Result<(), Failure> {
+    let subject = format!("project:{}", project.file.project);
+    let change = Change::new(&principal(), "project.apply", subject).detail(serde_json::to_value(plan)?).declare(project)?;
+    catalog.commit(change).await?;
+    Ok(())
+}
+
+/// Asks the person at the terminal; without one the answer is no.
+fn confirmed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    let mut err = anstream::stderr();
+    write!(err, "apply these changes? [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// `schema`.
+pub fn schema(args: SchemaArgs) -> Result<ExitCode, Failure> {
+    let known = || mainspring_spec::KINDS_WITH_SCHEMA.map(|kind| kind.as_str()).join(", ");
+    match (args.kind, args.out) {
+        (Some(kind), _) => {
+            let found = mainspring_spec::KINDS_WITH_SCHEMA.into_iter().find(|known| known.as_str() == kind);
+            let Some(found) = found else {
+                return Err(Failure::hinted(anyhow!("there is no schema of `{kind}`"), format!("the kinds are {}", known())));
+            };
+            output::json(&mainspring_spec::schema(found))
+        }
+        (None, Some(folder)) => {
+            std::fs::create_dir_all(&folder)?;
+            for kind in mainspring_spec::KINDS_WITH_SCHEMA {
+                let file = folder.join(format!("{kind}.schema.json"));
+                std::fs::write(&file, serde_json::to_string_pretty(&mainspring_spec::schema(kind))?)?;
+                output::text(&file.display().to_string())?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        (None, None) => Err(Failure::hinted(anyhow!("name a kind of file, or a folder with --out"), format!("the kinds are {}", known()))),
+    }
+}
+
+/// `config`.
+pub fn config(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
+    let project = place.folder.join(mainspring_spec::PROJECT_FILE).is_file().then(|| place.project()).transpose()?;
+    let config = place.config(project.as_ref())?;
+    if shown.json {
+        return output::json(&config);
+    }
+    let serde_json::Value::Object(settings) = serde_json::to_value(&config)? else { return Ok(ExitCode::SUCCESS) };
+    for (name, value) in settings {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        output::text(&format!("{name:<14} {value}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

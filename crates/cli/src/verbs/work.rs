@@ -1,0 +1,244 @@
+//! What is done to data: run, monitor, maintain, query, check.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::prelude::DataFrame;
+use mainspring_features::FjallStore;
+use mainspring_flow::{FlowRun, RunRequest, RunState, TaskGraph, TaskRun};
+use mainspring_catalog::ListQuery;
+use mainspring_lake::MaintainOptions;
+
+use super::{principal, serve};
+use crate::args::{FeaturesVerb, MaintainArgs, MonitorArgs, QueryArgs, RunArgs};
+use crate::config::Place;
+use crate::output::{self, BAD, Column, Failure, GOOD, count, listing, talk};
+use crate::progress;
+use crate::wiring::Stores;
+
+/// `run`.
+pub async fn run(place: &Place, args: RunArgs) -> Result<ExitCode, Failure> {
+    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let project = stores.applied().await?;
+    let retries = args.targets.first().and_then(|name| project.workflows.get(name)).map_or(2, |workflow| workflow.retries);
+    let request =
+        RunRequest { graph: TaskGraph::of(&project, &args.targets)?, targets: args.targets.clone(), retries, force: args.force };
+    // a server on this folder holds the online store, so it does the run
+    let run = match serve::address_of_running(&stores.config.state).await {
+        Some(server) => serve::run_there(&server, &request, &stores.catalog).await?,
+        None => {
+            let online = open_online(&stores)?;
+            let layers = stores.layers(&project, online, args.parallel).await?;
+            let (events, follow) = tokio::sync::mpsc::unbounded_channel();
+            let shown = tokio::spawn(progress::follow(follow));
+            let run = layers.flow.run(&request, &principal(), &events).await;
+            drop(events);
+            shown.await?;
+            run?
+        }
+    };
+    report(&stores, &run, args.json).await
+}
+
+async fn report(stores: &Stores, run: &FlowRun, as_json: bool) -> Result<ExitCode, Failure> {
+    let tasks: Vec<TaskRun> =
+        stores.catalog.all::<TaskRun>(ListQuery::of(&run.id)).await?.into_iter().map(|task| task.document).collect();
+    if as_json {
+        output::json(&serde_json::json!({ "run": run, "tasks": tasks }))?;
+    } else {
+        let seconds = run.ended_at.map_or(0.0, |ended| ended.duration_since(run.started_at).as_secs_f64());
+        let words = if run.state == RunState::Succeeded { format!("{GOOD}succeeded{GOOD:#}") } else { format!("{BAD}failed{BAD:#}") };
+        output::text(&format!("run {} {words}: {} tasks in {seconds:.1} s", run.id, tasks.len()))?;
+    }
+    Ok(if run.state == RunState::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Opens the embedded online store, which one process at a time may have.
+pub fn open_online(stores: &Stores) -> Result<Arc<FjallStore>, Failure> {
+    let folder = &stores.config.online;
+    let store = FjallStore::open(folder).map_err(|error| {
+        Failure::hinted(
+            anyhow::Error::from(error).context(format!("cannot open the online store in {}", folder.display())),
+            "one process at a time may have it: end the other `mainspring` on this folder, or ask its server",
+        )
+    })?;
+    Ok(Arc::new(store))
+}
+
+/// `features`.
+pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Failure> {
+    let FeaturesVerb::Check { endpoint, sample, json } = verb;
+    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let project = stores.applied().await?;
+    let features =
+        mainspring_features::FeatureStore::open_offline(stores.lake.clone(), stores.catalog.clone(), project.clone()).await?;
+    let endpoints: Vec<String> = match endpoint {
+        Some(endpoint) => vec![endpoint],
+        None => project.endpoints.keys().cloned().collect(),
+    };
+    let mut reports = vec![];
+    for endpoint in &endpoints {
+        reports.push((endpoint.clone(), features.check(endpoint, sample).await?));
+    }
+    let agree = reports.iter().all(|(_, report)| report.mismatches.is_empty());
+    if json {
+        let shown: Vec<_> =
+            reports.iter().map(|(endpoint, report)| serde_json::json!({ "endpoint": endpoint, "report": report })).collect();
+        output::json(&shown)?;
+    } else {
+        for (endpoint, report) in &reports {
+            let words = if report.mismatches.is_empty() { format!("{GOOD}agree{GOOD:#}") } else { format!("{BAD}differ{BAD:#}") };
+            output::text(&format!(
+                "{endpoint}: {words}, {} values of {} predictions compared, {} differ",
+                count(report.compared),
+                count(report.rows),
+                report.mismatches.len()
+            ))?;
+            for mismatch in report.mismatches.iter().take(20) {
+                output::text(&format!("  {mismatch}"))?;
+            }
+        }
+    }
+    Ok(if agree { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `monitor`.
+pub async fn monitor(place: &Place, args: MonitorArgs) -> Result<ExitCode, Failure> {
+    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let project = stores.applied().await?;
+    let watch = stores.watch(&project);
+    let monitors: Vec<String> = match args.monitor {
+        Some(monitor) => vec![monitor],
+        None => project.monitors.keys().cloned().collect(),
+    };
+    let mut reports = vec![];
+    for monitor in &monitors {
+        watch.evaluate(monitor, None, &principal()).await?;
+        reports.extend(watch.reports(monitor, &mainspring_watch::ReportQuery::default()).await?);
+    }
+    if args.json {
+        return output::json(&reports);
+    }
+    let rows = reports.iter().map(|report| {
+        let quality = report.performance.as_ref();
+        let metric = |name: &str| {
+            quality.and_then(|quality| quality.metrics.get(name)).map_or_else(String::new, |value| format!("{value:.4}"))
+        };
+        let (feature, psi) = report.greatest_psi().map_or((String::new(), String::new()), |(feature, psi)| (feature.to_owned(), format!("{psi:.3}")));
+        vec![
+            report.monitor.clone(),
+            report.from.strftime("%Y-%m-%d").to_string(),
+            report.model_version.to_string(),
+            count(report.traffic.predictions),
+            quality.map_or_else(String::new, |quality| count(quality.labelled)),
+            metric("auc"),
+            metric("log_loss"),
+            metric("rmse"),
+            psi,
+            feature,
+            report.breaches().count().to_string(),
+        ]
+    });
+    let columns = [
+        Column::Left("monitor"),
+        Column::Left("window"),
+        Column::Right("version"),
+        Column::Right("predictions"),
+        Column::Right("labelled"),
+        Column::Right("AUC"),
+        Column::Right("log loss"),
+        Column::Right("RMSE"),
+        Column::Right("PSI"),
+        Column::Left("moved farthest"),
+        Column::Right("breaches"),
+    ];
+    listing(&columns, rows.collect())
+}
+
+/// `maintain`.
+pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Failure> {
+    let keep: mainspring_spec::Span = args.keep.parse().map_err(|error: String| anyhow::anyhow!(error))?;
+    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let options = MaintainOptions { keep: jiff::SignedDuration::from_micros(keep.as_micros()), ..MaintainOptions::default() };
+    let report = stores.lake.maintain(options).await?;
+    if args.json {
+        return output::json(&report);
+    }
+    let rows = report.tables.iter().map(|table| {
+        vec![
+            table.table.to_string(),
+            count(table.files_before),
+            count(table.files_after),
+            count(table.files_removed),
+            table.version.to_string(),
+        ]
+    });
+    let columns = [
+        Column::Left("table"),
+        Column::Right("files before"),
+        Column::Right("after"),
+        Column::Right("removed"),
+        Column::Right("version"),
+    ];
+    listing(&columns, rows.collect())
+}
+
+/// `query`.
+pub async fn query(place: &Place, args: QueryArgs) -> Result<ExitCode, Failure> {
+    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let frame = stores.lake.sql(&args.sql).await?;
+    // one row more tells whether there are more
+    show(frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?, args.limit, args.json).await
+}
+
+async fn show(frame: DataFrame, limit: usize, as_json: bool) -> Result<ExitCode, Failure> {
+    let numeric: Vec<bool> = frame.schema().fields().iter().map(|field| field.data_type().is_numeric()).collect();
+    let names: Vec<String> = frame.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let batches = frame.collect().await.context("the query failed")?;
+    let total: usize = batches.iter().map(datafusion::arrow::array::RecordBatch::num_rows).sum();
+    if total > limit {
+        talk(&format!("only the first {limit} rows are shown; --limit N shows more"));
+    }
+    let mut left = limit;
+    let kept: Vec<_> = batches
+        .iter()
+        .map(|batch| {
+            let rows = batch.num_rows().min(left);
+            left -= rows;
+            batch.slice(0, rows)
+        })
+        .collect();
+    if as_json {
+        let mut lines = LineDelimitedWriter::new(vec![]);
+        for batch in &kept {
+            lines.write(batch)?;
+        }
+        lines.finish()?;
+        return output::bytes(&lines.into_inner());
+    }
+    let options = FormatOptions::default();
+    let mut rows = vec![];
+    for batch in &kept {
+        let formatters = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+            .collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            rows.push(formatters.iter().map(|column| column.value(row).to_string()).collect());
+        }
+    }
+    // a table's columns borrow their names; a query's are few and live as long as the program
+    let columns: Vec<Column> = names
+        .into_iter()
+        .zip(numeric)
+        .map(|(name, numeric)| {
+            let name: &'static str = Box::leak(name.into_boxed_str());
+            if numeric { Column::Right(name) } else { Column::Left(name) }
+        })
+        .collect();
+    listing(&columns, rows)
+}

@@ -1,0 +1,100 @@
+//! The whole system wired together, in one screen.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use mainspring_catalog::Catalog;
+use mainspring_features::{FeatureStore, FjallStore};
+use mainspring_flow::{Engine, PlatformWork};
+use mainspring_govern::Authorizer;
+use mainspring_ingest::Ingestor;
+use mainspring_lake::{Lake, LakeConfig};
+use mainspring_registry::Registry;
+use mainspring_server::Layers;
+use mainspring_spec::Project;
+use mainspring_train::TrainContext;
+use mainspring_watch::{Watch, WatchMetrics};
+
+use crate::config::{Config, Place};
+use crate::output::Failure;
+
+/// Tasks done at once unless said otherwise.
+pub const PARALLEL: usize = 2;
+
+/// The stores, which know nothing of a project.
+#[derive(Clone)]
+pub struct Stores {
+    /// The effective configuration.
+    pub config: Config,
+    /// The metadata database.
+    pub catalog: Catalog,
+    /// The tables.
+    pub lake: Lake,
+    /// Runs, models, versions.
+    pub registry: Registry,
+    /// Gauges of what was watched.
+    pub watch_metrics: WatchMetrics,
+}
+
+impl Stores {
+    /// Opens the stores of a place, making them when there are none.
+    pub async fn open(place: &Place, project: Option<&Project>) -> Result<Self, Failure> {
+        let config = place.config(project)?;
+        std::fs::create_dir_all(&config.state)
+            .with_context(|| format!("cannot make {}", config.state.display()))?;
+        let catalog = Catalog::open(&config.catalog).await.context("cannot open the catalog")?;
+        let lake = Lake::open(LakeConfig {
+            root: config.lake.clone(),
+            memory_bytes: config.memory_bytes,
+            spill_dir: config.spill.clone(),
+            threads: config.threads,
+        })
+        .await?;
+        let registry = Registry::new(catalog.clone(), &config.artifacts);
+        Ok(Self { config, catalog, lake, registry, watch_metrics: WatchMetrics::default() })
+    }
+
+    /// What is applied; without it there is nothing to run.
+    pub async fn applied(&self) -> Result<Arc<Project>, Failure> {
+        let declared = self.catalog.declared().await?;
+        let Some(mut project) = declared else {
+            return Err(Failure::hinted(
+                anyhow::anyhow!("nothing is applied in {}", self.config.folder.display()),
+                "`mainspring apply` makes the declared objects the applied ones",
+            ));
+        };
+        project.folder.clone_from(&self.config.folder);
+        Ok(Arc::new(project))
+    }
+
+    /// Drift, quality and alerts of a project.
+    pub fn watch(&self, project: &Arc<Project>) -> Watch {
+        Watch::new(self.lake.clone(), self.catalog.clone(), self.registry.clone(), project.clone())
+            .with_metrics(self.watch_metrics.clone())
+    }
+
+    /// The layers of a project over an online store.
+    pub async fn layers(&self, project: &Arc<Project>, online: Arc<FjallStore>, parallel: usize) -> Result<Layers, Failure> {
+        let features =
+            FeatureStore::open(self.lake.clone(), self.catalog.clone(), online, project.clone()).await?;
+        let watch = self.watch(project);
+        let work = PlatformWork {
+            ingestor: Ingestor::new(self.lake.clone(), self.catalog.clone(), project.clone()),
+            features: features.clone(),
+            training: TrainContext {
+                lake: self.lake.clone(),
+                features: features.clone(),
+                registry: self.registry.clone(),
+                project: project.clone(),
+            },
+            watch: watch.clone(),
+        };
+        Ok(Layers {
+            project: project.clone(),
+            features,
+            watch,
+            authorizer: Arc::new(Authorizer::new(&project.policies)?),
+            flow: Engine::new(self.catalog.clone(), Arc::new(work), parallel),
+        })
+    }
+}
