@@ -1,0 +1,1 @@
+//! Inference, on shapes that are not the flights.

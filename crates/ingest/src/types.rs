@@ -1,0 +1,37 @@
+//! The declared types as Arrow's: one place says how a column lies in memory and in the lake.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
+use mainspring_spec::{DataType, Source};
+
+/// The Arrow type of a declared type.
+#[must_use]
+pub fn arrow_type(data_type: DataType) -> ArrowType {
+    match data_type {
+        DataType::Bool => ArrowType::Boolean,
+        DataType::Int64 => ArrowType::Int64,
+        DataType::Float64 => ArrowType::Float64,
+        DataType::String => ArrowType::Utf8,
+        DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::Date => ArrowType::Date32,
+    }
+}
+
+/// The columns of a source's table: the declared ones, then the derived ones.
+///
+/// All may be null as far as the table knows; what must not be null is a check, so that a check can be added or taken
+/// away without rewriting the table.
+#[must_use]
+pub fn table_schema(source: &Source) -> SchemaRef {
+    let declared = source.columns.iter().map(|c| Field::new(&c.name, arrow_type(c.data_type), true));
+    let derived = source.derive.iter().map(|d| Field::new(&d.name, arrow_type(d.data_type), true));
+    Arc::new(Schema::new(declared.chain(derived).collect::<Vec<_>>()))
+}
+
+/// The declared type of a column of the source's table.
+#[must_use]
+pub fn column_type(source: &Source, name: &str) -> Option<DataType> {
+    let declared = source.columns.iter().find(|c| c.name == name).map(|c| c.data_type);
+    declared.or_else(|| source.derive.iter().find(|d| d.name == name).map(|d| d.data_type))
+}
