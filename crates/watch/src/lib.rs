@@ -34,8 +34,7 @@ pub use error::{Error, Result};
 pub use label::{LABELS_MAX, PushedLabel, StoredLabel};
 pub use metrics::WatchMetrics;
 pub use report::{
-    Bound, ColumnReport, Inputs, Judgement, Performance, PredictionReference, Reference, Role, Rule, Traffic,
-    WindowHistograms, WindowReport,
+    Bound, ColumnReport, Inputs, Judgement, Performance, Reference, Role, Rule, Traffic, WindowHistograms, WindowReport,
 };
 pub use watch::{AlertQuery, ReportQuery, Watch};
 pub use window::window_of;

@@ -126,21 +126,9 @@ pub struct Reference {
     pub table: String,
     /// Its version.
     pub version: u64,
-    /// The rows that the model learned from: what features are compared with.
+    /// How many of its rows the model learned from. Inputs are compared with these, and predictions with the model's
+    /// predictions for these.
     pub rows: u64,
-    /// What the predictions are compared with: predictions for rows that the model did not learn from, or, where there
-    /// are few of them, for those it did.
-    pub predictions: PredictionReference,
-}
-
-/// The rows whose predictions are the reference of the prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PredictionReference {
-    /// Rows that were held out of training.
-    HeldOut,
-    /// The training rows.
-    Training,
 }
 
 /// What a column is to the model.

@@ -9,7 +9,7 @@ use mainspring_registry::ModelVersion;
 
 use super::Target;
 use super::columns::{EXACT_ROWS_MAX, VALUES_MAX, Values, WatchedColumn, compare, read_all, read_windows};
-use super::reference::{Failure, columns_query, inputs_query, predict, prediction_rows, reference_of};
+use super::reference::{Failure, columns_query, inputs_query, predict, reference_of};
 use super::traffic::WindowTraffic;
 use crate::drift::{Drift, map_columns};
 use crate::{Error, Result, Role, Watch, sql};
@@ -30,7 +30,7 @@ pub(super) async fn drift_of(
         let mut drifts: WindowDrifts = batch.iter().map(|_| Vec::with_capacity(columns.len())).collect();
         let (predictions, features): (Vec<_>, Vec<_>) =
             columns.iter().cloned().partition(|column| column.role == Role::Prediction);
-        let rows = exact_rows(version.training_set.train_rows) + window_rows(batch);
+        let rows = exact_rows(reference_of(version).rows) + window_rows(batch);
         for group in features.chunks(group_size(rows)) {
             let reference = read_reference(watch, target, version, group).await?;
             compare_group(watch, target, group, reference, batch, &mut drifts).await?;
@@ -132,7 +132,7 @@ async fn read_reference(
     version: &ModelVersion,
     group: &[WatchedColumn],
 ) -> Result<Vec<Values>> {
-    let rows = version.training_set.train_rows;
+    let rows = reference_of(version).rows;
     let mut values: Vec<Values> = group.iter().map(|column| Values::new(column.kind, rows)).collect();
     let (table, pins) = training_table(version)?;
     let query = columns_query(&table, group);
@@ -149,9 +149,9 @@ async fn read_predictions(
 ) -> Result<Values> {
     let artifact = watch.registry.open_model(version).await?;
     let (table, pins) = training_table(version)?;
-    let query = inputs_query(&table, &artifact, reference_of(version).predictions);
+    let query = inputs_query(&table, &artifact);
     let stream = stream(watch, target, &pins, &query, "reading the training set").await?;
-    predict(&artifact, column, prediction_rows(version), stream).await.map_err(|failure| match failure {
+    predict(&artifact, column, reference_of(version).rows, stream).await.map_err(|failure| match failure {
         Failure::Stream(error) => target.failed("predicting the training set")(error),
         Failure::Kernel(error) => Error::Kernel(error),
     })

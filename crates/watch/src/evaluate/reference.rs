@@ -1,4 +1,4 @@
-//! What the model version was trained on: the training rows, and its predictions for rows held out.
+//! What the model version was trained on: the training rows, and what it predicts for them.
 
 use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
@@ -7,43 +7,30 @@ use mainspring_registry::ModelVersion;
 use mainspring_spec::Task;
 
 use super::columns::{Kind, Values, WatchedColumn};
-use crate::{PredictionReference, Reference, Result, sql};
+use crate::{Reference, sql};
 
-/// With fewer held-out rows than this the training rows' predictions are the reference.
-const HELD_OUT_ROWS_MIN: u64 = 1_000;
+/// Training rows, and those that decided when to stop: what the version knows of the world. Not the rows it was tested on,
+/// which may be of the very time that is watched.
+const LEARNED_FROM: &str = "\"__split\" IN ('train', 'validation')";
 
 /// Says what a version's columns and predictions are compared with.
 pub(super) fn reference_of(version: &ModelVersion) -> Reference {
     let set = &version.training_set;
-    let predictions =
-        if set.test_rows >= HELD_OUT_ROWS_MIN { PredictionReference::HeldOut } else { PredictionReference::Training };
-    Reference { table: set.table.clone(), version: set.version, rows: set.train_rows, predictions }
-}
-
-/// The rows whose predictions are the reference.
-pub(super) fn prediction_rows(version: &ModelVersion) -> u64 {
-    match reference_of(version).predictions {
-        PredictionReference::HeldOut => version.training_set.test_rows,
-        PredictionReference::Training => version.training_set.train_rows,
-    }
+    Reference { table: set.table.clone(), version: set.version, rows: set.train_rows + set.validation_rows }
 }
 
 /// The query for columns of the rows that the version learned from.
 pub(super) fn columns_query(table: &str, columns: &[WatchedColumn]) -> String {
     let names: Vec<String> = columns.iter().map(|column| sql::name(&column.name)).collect();
-    format!("SELECT {} FROM {table} WHERE \"__split\" = 'train'", names.join(", "))
+    format!("SELECT {} FROM {table} WHERE {LEARNED_FROM}", names.join(", "))
 }
 
-/// The query for the model's inputs on the rows whose predictions are the reference.
-pub(super) fn inputs_query(table: &str, artifact: &ModelArtifact, predictions: PredictionReference) -> String {
+/// The query for the model's inputs on the rows that it learned from.
+pub(super) fn inputs_query(table: &str, artifact: &ModelArtifact) -> String {
     let names: Vec<String> = artifact.inputs.iter().map(|input| sql::name(&input.name)).collect();
     // A model of no inputs still has rows.
     let names = if names.is_empty() { "1 AS one".to_owned() } else { names.join(", ") };
-    let split = match predictions {
-        PredictionReference::HeldOut => "test",
-        PredictionReference::Training => "train",
-    };
-    format!("SELECT {names} FROM {table} WHERE \"__split\" = '{split}'")
+    format!("SELECT {names} FROM {table} WHERE {LEARNED_FROM}")
 }
 
 /// Predicts the rows of a stream as the endpoint would, and keeps what the endpoint logs: the number, or the class.
