@@ -127,6 +127,14 @@ pub enum Error {
         /// The view.
         view: String,
     },
+    /// A table that a view reads does not exist yet.
+    #[error("feature view `{view}` reads {table}, which does not exist yet; run `mainspring run` to ingest it")]
+    NoInput {
+        /// The view.
+        view: String,
+        /// The table.
+        table: String,
+    },
     /// A view that the model needs is not in the online store.
     #[error("feature view `{view}` has `online: false`, so it cannot be looked up when serving; remove that line")]
     NotOnline {

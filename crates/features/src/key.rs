@@ -1,7 +1,6 @@
 //! Entity keys as bytes: the same from a column and from a request.
 
 use arrow::array::ArrayRef;
-use mainspring_spec::DataType;
 
 use crate::value::Value;
 
@@ -33,26 +32,6 @@ pub(crate) fn of_row(columns: &[ArrayRef], row: usize, out: &mut Vec<u8>) -> boo
     columns.iter().all(|column| encode([&Value::from_array(column, row)], out))
 }
 
-/// The key as text, for messages: its parts joined by `/`.
-pub(crate) fn show(key: &[u8], types: &[DataType]) -> String {
-    let mut rest = key;
-    let mut shown = vec![];
-    for data_type in types {
-        let Some((length, after)) = rest.split_first_chunk::<4>() else { break };
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or_default().min(after.len());
-        let (bytes, after) = after.split_at(length);
-        rest = after;
-        shown.push(match (data_type, bytes) {
-            (DataType::String, bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            (DataType::Float64, bytes) => {
-                bytes.try_into().map_or_else(|_| "?".into(), |bytes| f64::from_be_bytes(bytes).to_string())
-            }
-            (_, bytes) => bytes.iter().fold(0_i64, |number, &byte| (number << 8) | i64::from(byte)).to_string(),
-        });
-    }
-    shown.join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,7 +45,6 @@ mod tests {
         };
 
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
-        assert_eq!(show(&key(&["JFK", "UA"]), &[DataType::String, DataType::String]), "JFK/UA");
     }
 
     #[test]

@@ -48,4 +48,35 @@ impl Fold {
             Self::Windows(fold) => Some(fold.longest()),
         }
     }
+
+    /// The payload columns that are read, ascending.
+    #[must_use]
+    pub fn columns(&self) -> std::collections::BTreeSet<usize> {
+        match self {
+            Self::Latest(fold) => fold.columns.iter().copied().collect(),
+            Self::Windows(fold) => fold.columns().collect(),
+        }
+    }
+
+    /// The same fold over these payload columns only.
+    #[must_use]
+    pub fn narrowed(&self, kept: &[usize]) -> Self {
+        let place = |column: usize| kept.iter().position(|&known| known == column).unwrap_or(usize::MAX);
+        match self {
+            Self::Latest(fold) => {
+                let columns = fold.columns.iter().map(|&column| place(column)).collect();
+                Self::Latest(LatestFold { columns, ttl: fold.ttl })
+            }
+            Self::Windows(fold) => Self::Windows(fold.moved(place)),
+        }
+    }
+
+    /// The same fold for observations without a moment, to which no row is too old.
+    #[must_use]
+    pub fn ageless(self) -> Self {
+        match self {
+            Self::Latest(fold) => Self::Latest(LatestFold { ttl: None, ..fold }),
+            windows @ Self::Windows(_) => windows,
+        }
+    }
 }

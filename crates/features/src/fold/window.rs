@@ -53,6 +53,20 @@ impl WindowFold {
         self.windows.iter().map(|window| window.length).max().unwrap_or_default()
     }
 
+    /// The payload columns that are read, with repetitions.
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        self.windows.iter().flat_map(|window| &window.aggregates).filter_map(|aggregate| aggregate.column)
+    }
+
+    /// The same fold with its payload columns elsewhere.
+    pub(super) fn moved(&self, to: impl Fn(usize) -> usize) -> Self {
+        let mut moved = self.clone();
+        for aggregate in moved.windows.iter_mut().flat_map(|window| &mut window.aggregates) {
+            aggregate.column = aggregate.column.map(&to);
+        }
+        moved
+    }
+
     pub(crate) fn at(&self, tail: &Tail, at: i64, out: &mut Vec<Value>) -> bool {
         let first = out.len();
         out.resize(first + self.outputs, Value::Null);

@@ -4,11 +4,13 @@ mod codec;
 #[cfg(test)]
 mod conformance;
 mod fjall;
+mod materialize;
 mod reader;
 mod store;
 mod tails;
 
 pub use fjall::FjallStore;
+pub use materialize::MaterializeReport;
 pub use reader::{FeatureRows, MissReason, Missed, OnlineReader, RequestRows};
 pub use store::{OnlineChange, OnlineStore, RowKey, TailRow};
 pub use tails::{OnlineState, OnlineViews, ViewTails};

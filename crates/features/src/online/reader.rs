@@ -184,8 +184,8 @@ impl OnlineReader {
 
     /// Takes rows whose values have been read already, shape `[rows, request_fields]`.
     #[must_use]
-    pub fn typed(&self, values: Vec<Value>) -> RequestRows {
-        let rows = values.len().checked_div(self.fields.len()).unwrap_or_default();
+    pub fn typed(&self, values: Vec<Value>, rows: usize) -> RequestRows {
+        debug_assert_eq!(values.len(), rows * self.fields.len(), "there is a value for each field of each row");
         RequestRows { fields: self.fields.clone(), values, rows }
     }
 

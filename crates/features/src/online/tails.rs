@@ -77,6 +77,8 @@ pub struct ViewTails {
     state: ArcSwapOption<OnlineState>,
     /// Counts changes of rows, so that a tail read before one is not cached after it.
     changes: AtomicU64,
+    /// The last generation whose rows were taken away.
+    cleared: AtomicU64,
 }
 
 impl OnlineViews {
@@ -113,6 +115,7 @@ impl OnlineViews {
             cache: self.cache.clone(),
             state: ArcSwapOption::new(state.filter(|state| state.fingerprint == schema.fingerprint).map(Arc::new)),
             changes: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
         });
         views.insert(schema.view.clone(), tails.clone());
         Ok(tails)
@@ -200,6 +203,18 @@ impl ViewTails {
         self.store.persist()?;
         self.state.store(Some(Arc::new(state)));
         Ok(())
+    }
+
+    /// Takes away the rows of the generation before the present one. Not done when generations change, but before the next
+    /// write: requests that began before the change may still be reading.
+    pub(super) fn clear_former(&self) -> Result<()> {
+        let Some(former) = self.state().map(|state| state.generation - 1).filter(|&former| former > 0) else {
+            return Ok(());
+        };
+        if self.cleared.swap(former, Ordering::SeqCst) == former {
+            return Ok(());
+        }
+        self.store.clear(&space(&self.view, former))
     }
 
     pub(super) fn store(&self) -> &dyn OnlineStore {

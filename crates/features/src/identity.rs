@@ -1,0 +1,70 @@
+//! Row ids: what orders rows of equal times, and tells equal rows apart.
+//!
+//! A row id is a hash of what names the row: the key of its source, or else its values. It does not depend on when, in
+//! which file or in which order a row was read, so a view computed again has the same ids, and sums add in the same order.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Int64Type, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+use twox_hash::XxHash64;
+
+use crate::base::Base;
+use crate::error::Result;
+use crate::schema::ROW_ID;
+
+/// The base's rows with their ids, as they are written to the view's table. `salt` sets rows of one backfill apart from
+/// equal rows of another.
+pub(crate) async fn with_row_ids(base: Base, salt: u64) -> Result<SendableRecordBatchStream> {
+    let kept = base.schema.keys.len()
+        + usize::from(base.schema.event_time.is_some())
+        + usize::from(base.schema.known_at.is_some())
+        + base.schema.payload.len();
+    let rows = base.rows.execute_stream().await?;
+    let input = rows.schema();
+    let mut fields: Vec<Arc<ArrowField>> = vec![];
+    for (place, field) in input.fields().iter().take(kept).enumerate() {
+        // What rows are joined by is never null; features may be.
+        let nullable = place >= kept - base.schema.payload.len();
+        fields.push(Arc::new(ArrowField::new(field.name(), field.data_type().clone(), nullable)));
+    }
+    fields.push(Arc::new(ArrowField::new(ROW_ID, ArrowType::Int64, false)));
+    let output: SchemaRef = Arc::new(Schema::new(fields));
+    let identity = base.identity.iter().map(|name| Ok(input.index_of(name)?)).collect::<Result<Vec<_>>>()?;
+    let sorts = identity.iter().map(|&place| SortField::new(input.field(place).data_type().clone())).collect();
+    let converter = RowConverter::new(sorts)?;
+    let number = base.number.as_ref().map(|name| input.index_of(name)).transpose()?;
+    let schema = output.clone();
+    let with_ids = rows.map(move |batch| {
+        let batch = batch?;
+        let parts: Vec<ArrayRef> = identity.iter().map(|&place| batch.column(place).clone()).collect();
+        let mut ids = hashes(&converter, &parts, batch.num_rows())?;
+        if let Some(number) = number {
+            number_equals(&mut ids, batch.column(number).as_primitive::<Int64Type>().values(), salt);
+        }
+        let mut columns: Vec<ArrayRef> = batch.columns().iter().take(kept).cloned().collect();
+        columns.push(Arc::new(Int64Array::from_iter_values(ids.into_iter().map(u64::cast_signed))));
+        Ok(RecordBatch::try_new(schema.clone(), columns)?)
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(output, with_ids)))
+}
+
+fn hashes(converter: &RowConverter, parts: &[ArrayRef], rows: usize) -> Result<Vec<u64>, arrow::error::ArrowError> {
+    if parts.is_empty() {
+        return Ok(vec![0; rows]);
+    }
+    Ok(converter.convert_columns(parts)?.iter().map(|row| XxHash64::oneshot(0, row.as_ref())).collect())
+}
+
+/// Sets equal rows apart in the low bits. The high bits, which order a row among others of its times, stay those of its
+/// values alone: so rows come in the same order however they were parted into backfills.
+fn number_equals(ids: &mut [u64], numbers: &[i64], salt: u64) {
+    const LOW: u64 = (1 << 24) - 1;
+    for (id, number) in ids.iter_mut().zip(numbers) {
+        *id = (*id & !LOW) | (XxHash64::oneshot(salt ^ *id, &number.to_le_bytes()) & LOW);
+    }
+}
