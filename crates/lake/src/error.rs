@@ -1,5 +1,8 @@
 //! How the lake can fail.
 
+use std::sync::Arc;
+
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 
@@ -21,7 +24,7 @@ pub enum Error {
         text: String,
     },
     /// The root cannot be used.
-    #[error("the lake at {root} cannot be opened: {reason}; name a folder that can be written, or a file:// URL")]
+    #[error("the lake at {root} cannot be used: {reason}; name a folder that can be written, or a file:// URL")]
     Root {
         /// The root.
         root: String,
@@ -31,14 +34,14 @@ pub enum Error {
     /// There is no such table.
     #[error("there is no table {table}{hint}")]
     NoTable {
-        /// The table.
-        table: TableName,
+        /// The table, as it was written.
+        table: String,
         /// What to do: the nearest name, or how tables come to be.
         hint: String,
     },
     /// There is no such version of a table.
     #[error(
-        "table {table} has no version {version}; its versions go to {latest}, and old ones are removed by maintenance"
+        "table {table} has no version {version} any more or yet; the newest is {latest}, and old ones are removed by maintenance"
     )]
     NoVersion {
         /// The table.
@@ -48,9 +51,19 @@ pub enum Error {
         /// The newest version.
         latest: u64,
     },
-    /// Rows between two versions cannot be told from the rest.
+    /// The table did not exist at a moment.
+    #[error("table {table} has no version from {time} or before; its oldest known version is of {oldest}")]
+    BeforeFirst {
+        /// The table.
+        table: TableName,
+        /// The moment asked for.
+        time: jiff::Timestamp,
+        /// When the oldest version that is still known was committed.
+        oldest: jiff::Timestamp,
+    },
+    /// Rows added between two versions cannot be told from the rest.
     #[error(
-        "between versions {from} and {to} of table {table} rows were rewritten (version {at}), so those added cannot be told; read the whole table"
+        "rows added to table {table} between versions {from} and {to} cannot be told: {reason} at version {at}; read the whole table"
     )]
     Rewritten {
         /// The table.
@@ -59,16 +72,36 @@ pub enum Error {
         from: u64,
         /// Up to this version.
         to: u64,
-        /// The first version that rewrote rows.
+        /// The first version at which they cannot be told.
         at: u64,
+        /// Why not.
+        reason: &'static str,
     },
     /// Rows do not fit the table.
     #[error("rows cannot be written to table {table}: {reason}")]
     Schema {
         /// The table.
         table: TableName,
-        /// Which column, and why.
+        /// Which column, why, and what would mend it.
         reason: String,
+    },
+    /// Other writers won every race for the next version.
+    #[error(
+        "table {table} was changed by other writers {attempts} times while this write tried to commit; write again"
+    )]
+    Contended {
+        /// The table.
+        table: TableName,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The table uses something of the table format that this operation cannot do.
+    #[error("table {table} cannot be changed this way: it uses {feature}, which only its own writer understands")]
+    Unsupported {
+        /// The table.
+        table: TableName,
+        /// What it uses.
+        feature: &'static str,
     },
     /// The table format failed.
     #[error("table {table}: {source}")]
@@ -78,6 +111,14 @@ pub enum Error {
         /// What the format's library said.
         source: Box<DeltaTableError>,
     },
+    /// A data file or folder could not be read or written.
+    #[error("storage of table {table}: {reason}")]
+    Storage {
+        /// The table.
+        table: TableName,
+        /// What the storage said.
+        reason: String,
+    },
     /// A query failed.
     #[error("the query failed: {0}")]
     Query(Box<DataFusionError>),
@@ -85,26 +126,78 @@ pub enum Error {
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-        // errors of ours that came through the engine are taken out again
-        match error.find_root() {
-            DataFusionError::External(inner) => match inner.downcast_ref::<Self>() {
-                Some(Self::NoTable { table, hint }) => Self::NoTable { table: table.clone(), hint: hint.clone() },
-                Some(Self::NoVersion { table, version, latest }) => {
-                    Self::NoVersion { table: table.clone(), version: *version, latest: *latest }
-                }
-                _ => Self::Query(Box::new(error)),
+        unwrap_engine(error)
+    }
+}
+
+/// Takes an error of ours that travelled through the engine out again; the engine wraps and shares what streams return.
+fn unwrap_engine(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::Query(Box::new(DataFusionError::External(other))),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => unwrap_engine(*inner),
+        DataFusionError::Shared(inner) => match Arc::try_unwrap(inner) {
+            Ok(inner) => unwrap_engine(inner),
+            Err(shared) => Error::Query(Box::new(DataFusionError::Shared(shared))),
+        },
+        DataFusionError::ArrowError(arrow, context) => match *arrow {
+            ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+                Ok(ours) => *ours,
+                Err(other) => Error::Query(Box::new(DataFusionError::External(other))),
             },
-            _ => Self::Query(Box::new(error)),
+            arrow => Error::Query(Box::new(DataFusionError::ArrowError(Box::new(arrow), context))),
+        },
+        other => Error::Query(Box::new(other)),
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Query(inner) => *inner,
+            other => Self::External(Box::new(other)),
         }
     }
 }
 
 impl Error {
-    pub(crate) fn delta(table: &TableName) -> impl FnOnce(DeltaTableError) -> Self + use<> {
+    pub(crate) fn delta<E: Into<DeltaTableError>>(table: &TableName) -> impl FnOnce(E) -> Self + use<E> {
         let table = table.clone();
-        move |source| Self::Delta { table, source: Box::new(source) }
+        move |source| Self::Delta { table, source: Box::new(source.into()) }
+    }
+
+    pub(crate) fn storage<E: std::fmt::Display>(table: &TableName) -> impl FnOnce(E) -> Self + use<E> {
+        let table = table.clone();
+        move |source| Self::Storage { table, reason: source.to_string() }
+    }
+
+    pub(crate) fn schema(table: &TableName) -> impl FnOnce(String) -> Self + use<> {
+        let table = table.clone();
+        move |reason| Self::Schema { table, reason }
     }
 }
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_errors_come_out_of_the_engine_as_they_went_in() {
+        let ours = || Error::Name { text: "x".into() };
+        let wrapped = [
+            DataFusionError::from(ours()),
+            DataFusionError::Context("while".into(), Box::new(ours().into())),
+            DataFusionError::Shared(Arc::new(ours().into())),
+            DataFusionError::ArrowError(Box::new(ArrowError::ExternalError(Box::new(ours()))), None),
+        ];
+
+        for error in wrapped {
+            assert!(matches!(Error::from(error), Error::Name { .. }));
+        }
+    }
+}

@@ -6,29 +6,45 @@
 //! latest state ([`At`]).
 //!
 //! Queries run in DataFusion under one bounded memory pool; what does not fit is spilled to disk.
+//!
+//! A write goes through three rooms: `reshape` brings rows into the columns that the table stores, `stage` writes them to
+//! data files that nothing refers to, `commit` makes those visible with one log entry. Changes of rows that are there
+//! (`rewrite`) and compaction (`maintain`) only choose what is staged and what is removed. A read has two: `state` knows
+//! the files of a version, `scan` reads them as plain Parquet.
 
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
 )]
 
+mod commit;
 mod config;
+mod durable;
 mod error;
+mod history;
 mod lake;
 mod maintain;
 mod name;
 mod progress;
 mod read;
+mod reshape;
 mod resolve;
+mod rewrite;
+mod root;
+mod scan;
+mod stage;
+mod state;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use config::{LakeConfig, default_memory_bytes, parse_memory};
 pub use error::{Error, Result};
+pub use history::TableHistory;
 pub use lake::Lake;
 pub use maintain::{MaintainOptions, MaintainReport, TableMaintained};
 pub use name::{SCHEMAS, TableName};
 pub use progress::{NoProgress, Progress};
-pub use read::{At, TableHistory, TableStatistics};
+pub use read::{At, TableStatistics};
 pub use write::{Committed, WriteId, stream_of};

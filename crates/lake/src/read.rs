@@ -1,20 +1,22 @@
-//! Reading tables: now, as they were, and what was added since.
+//! Reading tables: now, as they were, and by query.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use chrono::{DateTime, Utc};
+use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::DataFrame;
-use deltalake::{DeltaTable, DeltaTableBuilder};
-use futures::TryStreamExt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lake::Lake;
 use crate::name::TableName;
+use crate::resolve::Versions;
+use crate::scan::FileTable;
+use crate::state::TableState;
 
 /// Which state of a table is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,17 +27,6 @@ pub enum At {
     Version(u64),
     /// That of a moment: the newest version committed by then.
     Time(Timestamp),
-}
-
-/// One version of a table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TableHistory {
-    /// The version.
-    pub version: u64,
-    /// When it was committed.
-    pub at: Option<Timestamp>,
-    /// What was done, as Delta calls it: `WRITE`, `OPTIMIZE`, `DELETE`.
-    pub operation: String,
 }
 
 /// What a table takes.
@@ -67,18 +58,17 @@ impl Lake {
     ///
     /// When its log cannot be read.
     pub async fn version(&self, name: &TableName) -> Result<Option<u64>> {
-        Ok(self.newest(name).await?.and_then(|table| table.version()))
+        Ok(self.newest(name).await?.map(|state| state.version()))
     }
 
     /// A table for a query.
     ///
     /// # Errors
     ///
-    /// [`Error::NoTable`], [`Error::NoVersion`].
+    /// [`Error::NoTable`](crate::Error::NoTable), [`Error::NoVersion`](crate::Error::NoVersion),
+    /// [`Error::BeforeFirst`](crate::Error::BeforeFirst).
     pub async fn provider(&self, name: &TableName, at: At) -> Result<Arc<dyn TableProvider>> {
-        let table = self.state(name, at).await?;
-        let session = Arc::new(self.session_without_catalog().state());
-        Ok(table.table_provider().with_session(session).await?)
+        self.provider_of(&*self.state(name, at).await?).await
     }
 
     /// The columns of a table.
@@ -87,7 +77,7 @@ impl Lake {
     ///
     /// As [`Lake::provider`].
     pub async fn schema(&self, name: &TableName, at: At) -> Result<SchemaRef> {
-        Ok(self.provider(name, at).await?.schema())
+        Ok(self.state(name, at).await?.schema.clone())
     }
 
     /// A table as a data frame in a session of its own.
@@ -100,116 +90,111 @@ impl Lake {
         Ok(self.session().read_table(provider)?)
     }
 
-    /// The result of a query over the newest tables.
+    /// The result of a query over the newest tables; it sees one version of each. Only queries are run: what would change
+    /// something is refused.
     ///
     /// # Errors
     ///
-    /// [`Error::NoTable`] with the nearest name; [`Error::Query`].
+    /// [`Error::NoTable`](crate::Error::NoTable) with the nearest name; [`Error::Query`](crate::Error::Query).
     pub async fn sql(&self, query: &str) -> Result<DataFrame> {
-        Ok(self.session().sql(query).await?)
+        self.sql_at(query, &BTreeMap::new()).await
     }
 
     /// The result of a query in which the pinned tables are those versions.
     ///
     /// # Errors
     ///
-    /// As [`Lake::sql`], and [`Error::NoVersion`].
+    /// As [`Lake::sql`], and [`Error::NoVersion`](crate::Error::NoVersion).
     pub async fn sql_at(&self, query: &str, pins: &BTreeMap<TableName, u64>) -> Result<DataFrame> {
-        Ok(self.session_at(pins.clone()).sql(query).await?)
+        Ok(self.sql_versions(query, pins).await?.0)
     }
 
-    /// The rows of the files added in versions after `from` and up to `to`; all rows when `from` is `None`. Compaction
-    /// between them adds nothing.
+    /// As [`Lake::sql_at`], with the versions that the query sees beside its result: every table it names, and the pins.
     ///
     /// # Errors
     ///
-    /// [`Error::Rewritten`] when a version between them removed or changed rows.
-    pub async fn added_since(&self, name: &TableName, from: Option<u64>, to: u64) -> Result<DataFrame> {
-        let Some(from) = from else { return self.read(name, At::Version(to)).await };
-        let old: BTreeSet<String> = files(&self.state(name, At::Version(from)).await?, name)?;
-        let table = self.state(name, At::Version(to)).await?;
-        let new = files(&table, name)?;
-        if let Some(at) = old.difference(&new).next() {
-            tracing::debug!(table = %name, file = %at, "a file is gone between versions");
-            return Err(Error::Rewritten { table: name.clone(), from, to, at: to });
-        }
-        let added: Vec<String> = new.difference(&old).cloned().collect();
-        let session = Arc::new(self.session_without_catalog().state());
-        let builder = table.table_provider().with_session(session);
-        if added.is_empty() {
-            let provider = builder.await?;
-            return Ok(self.session().read_table(provider)?.limit(0, Some(0))?);
-        }
-        let provider = builder.with_file_paths(added).await?;
-        Ok(self.session().read_table(provider)?)
+    /// As [`Lake::sql_at`].
+    pub async fn sql_versions(
+        &self,
+        query: &str,
+        pins: &BTreeMap<TableName, u64>,
+    ) -> Result<(DataFrame, BTreeMap<TableName, u64>)> {
+        let versions = Versions::fixed(pins.clone());
+        let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let frame = self.session_of(versions.clone()).sql_with_options(query, only_queries).await?;
+        Ok((frame, versions.known()))
     }
 
-    /// The versions of a table, newest first, at most `limit`.
+    /// Some rows of a table in the order in which they were written, to page through it: at most `limit`, after `offset`.
+    /// Files before the page are not opened.
     ///
     /// # Errors
     ///
-    /// [`Error::NoTable`].
-    pub async fn history(&self, name: &TableName, limit: usize) -> Result<Vec<TableHistory>> {
-        let table = self.require(name).await?;
-        let newest = table.version().unwrap_or_default();
-        let commits: Vec<_> = table.history(Some(limit)).try_collect().await.map_err(Error::delta(name))?;
-        Ok((commits.into_iter().enumerate())
-            .map(|(age, commit)| TableHistory {
-                version: newest.saturating_sub(age as u64),
-                at: commit.timestamp.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-                operation: commit.operation.unwrap_or_default(),
-            })
-            .collect())
+    /// As [`Lake::provider`].
+    pub async fn scan_rows(&self, name: &TableName, at: At, offset: u64, limit: u64) -> Result<Vec<RecordBatch>> {
+        let state = self.state(name, at).await?;
+        let session = self.session();
+        // one partition keeps the order
+        let one = session.state_ref();
+        one.write().config_mut().options_mut().execution.target_partitions = 1;
+        let mut before = 0;
+        let mut skipped = 0;
+        let mut files = vec![];
+        for file in &state.files {
+            let Some(rows) = file.rows.filter(|_| state.exotic.is_none()) else {
+                files.clone_from(&state.files);
+                skipped = 0;
+                break;
+            };
+            if files.is_empty() && before + rows <= offset {
+                skipped = before + rows;
+            } else if before < offset.saturating_add(limit) {
+                files.push(file.clone());
+            }
+            before += rows;
+        }
+        let provider: Arc<dyn TableProvider> = match state.exotic {
+            None => Arc::new(FileTable::new(self.root(), &state, files)?),
+            Some(_) => self.provider_of(&state).await?,
+        };
+        let within = usize::try_from(offset - skipped).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(session.read_table(provider)?.limit(within, Some(limit))?.collect().await?)
     }
 
     /// What a table takes.
     ///
     /// # Errors
     ///
-    /// [`Error::NoTable`].
+    /// [`Error::NoTable`](crate::Error::NoTable).
     pub async fn statistics(&self, name: &TableName) -> Result<TableStatistics> {
-        let table = self.require(name).await?;
-        statistics(&table, name)
+        Ok(statistics(&*self.require(name).await?))
     }
 
-    pub(crate) async fn state(&self, name: &TableName, at: At) -> Result<DeltaTable> {
+    pub(crate) async fn state(&self, name: &TableName, at: At) -> Result<Arc<TableState>> {
         let newest = self.require(name).await?;
-        let latest = newest.version().unwrap_or_default();
-        let builder = || DeltaTableBuilder::from_url(self.location(name)?).map_err(Error::delta(name));
-        match at {
-            At::Latest => Ok(newest),
-            At::Version(version) if version == latest => Ok(newest),
-            At::Version(version) => builder()?.with_version(version).load().await.map_err(|_| Error::NoVersion {
-                table: name.clone(),
-                version,
-                latest,
-            }),
-            At::Time(time) => {
-                let time = DateTime::<Utc>::from_timestamp_micros(time.as_microsecond()).unwrap_or_default();
-                builder()?.with_timestamp(time).load().await.map_err(Error::delta(name))
-            }
+        let version = match at {
+            At::Latest => return Ok(newest),
+            At::Version(version) => version,
+            At::Time(time) => self.version_at(&newest, time).await?,
+        };
+        self.states().at_version(self.root(), &newest, version).await
+    }
+
+    pub(crate) async fn provider_of(&self, state: &TableState) -> Result<Arc<dyn TableProvider>> {
+        if state.exotic.is_none() {
+            return Ok(Arc::new(FileTable::of(self.root(), state)?));
         }
-    }
-
-    /// A session for planning scans, without the catalog, which would ask for it again.
-    pub(crate) fn session_without_catalog(&self) -> datafusion::prelude::SessionContext {
-        self.session()
+        let session = Arc::new(self.session().state());
+        Ok(state.table().table_provider().with_session(session).await?)
     }
 }
 
-/// The paths of a table's data files, relative to it.
-fn files(table: &DeltaTable, name: &TableName) -> Result<BTreeSet<String>> {
-    let state = table.snapshot().map_err(Error::delta(name))?;
-    Ok(state.log_data().iter().map(|file| file.path().to_string()).collect())
-}
-
-pub(crate) fn statistics(table: &DeltaTable, name: &TableName) -> Result<TableStatistics> {
-    let state = table.snapshot().map_err(Error::delta(name))?;
-    let mut sums = TableStatistics { version: table.version().unwrap_or_default(), ..TableStatistics::default() };
-    for file in state.log_data().iter() {
-        sums.files += 1;
-        sums.bytes += u64::try_from(file.size()).unwrap_or_default();
-        sums.rows += file.num_records().unwrap_or_default() as u64;
+pub(crate) fn statistics(state: &TableState) -> TableStatistics {
+    TableStatistics {
+        version: state.version(),
+        rows: state.files.iter().filter_map(|file| file.rows).sum(),
+        bytes: state.files.iter().map(|file| file.bytes).sum(),
+        files: state.files.len() as u64,
     }
-    Ok(sums)
 }

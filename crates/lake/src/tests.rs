@@ -130,7 +130,7 @@ async fn a_column_of_another_type_is_refused_and_named() {
 
     let error = lake.append(&events(), stream(wrong), id(2)).await.unwrap_err().to_string();
 
-    assert!(error.contains("`id` is Int64 and the rows bring Float64"), "{error}");
+    assert!(error.contains("`id` is Int64 in the table and Float64 in the rows"), "{error}");
     assert_eq!(count(lake.read(&events(), At::Latest).await.unwrap()).await, 10);
 }
 

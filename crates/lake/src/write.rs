@@ -1,44 +1,27 @@
 //! Writing tables: streamed, visible all at once, landing once.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::streaming::StreamingTable;
-use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::prelude::{DataFrame, col};
-use deltalake::kernel::Transaction;
-use deltalake::kernel::transaction::CommitProperties;
-use deltalake::operations::write::SchemaMode;
-use deltalake::protocol::SaveMode;
-use deltalake::{DeltaTable, DeltaTableBuilder};
-use futures::StreamExt;
-use parking_lot::Mutex;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
-use serde::Serialize;
+use deltalake::kernel::Action;
+use deltalake::logstore::get_actions;
+use serde::{Deserialize, Serialize};
 
+use crate::commit::{Effect, Outcome};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::name::TableName;
-use crate::read::statistics;
+use crate::reshape::Reshape;
+use crate::state::TableState;
 
-/// How often a write that lost a race with another is tried again.
-const RETRIES: usize = 15;
-
-/// Under which a commit's information names its write.
-const WRITE_KEY: &str = "mainspring.write";
-
-fn write_key(id: &WriteId) -> String {
-    format!("{}#{}", id.app, id.sequence)
-}
+/// How many versions are searched for the one that a repeated write made.
+const SEARCHED_MAX: u64 = 10_000;
 
 /// Names a write: of one application, a write whose sequence is not greater than the last one landed already.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteId {
     /// Who writes, as `ingest:flights`.
     pub app: String,
@@ -47,11 +30,11 @@ pub struct WriteId {
 }
 
 /// A write that landed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// The table.
     pub table: TableName,
-    /// Its version after the write.
+    /// The version that the write made.
     pub version: u64,
     /// Rows that the write added.
     pub rows: u64,
@@ -68,258 +51,114 @@ pub fn stream_of(schema: SchemaRef, batches: Vec<RecordBatch>) -> SendableRecord
 }
 
 impl Lake {
-    /// Adds rows to a table, making it when there is none. New columns are allowed when they may be null.
+    /// Adds rows to a table, making it when there is none. New columns are allowed: rows that are there already have null
+    /// in them.
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`] when a column has another type than in the table. Nothing of a write that fails is visible.
+    /// [`Error::Schema`] when the rows do not fit the table. Nothing of a write that fails is visible.
     pub async fn append(&self, name: &TableName, rows: SendableRecordBatchStream, id: WriteId) -> Result<Committed> {
-        self.write(name, rows, &id, SaveMode::Append).await
+        let state = self.newest(name).await?;
+        if let Some(state) = &state
+            && let Some(done) = self.replayed(state, &id).await?
+        {
+            return Ok(done);
+        }
+        let reshape = match &state {
+            Some(state) => {
+                writable(state)?;
+                Reshape::onto(&rows.schema(), &state.schema)
+            }
+            None => Reshape::of(&rows.schema()),
+        };
+        let staged = self.stage(name, reshape.map_err(Error::schema(name))?, rows).await?;
+        let slot = self.slot(name);
+        let _committing = slot.committing.lock().await;
+        landed(name, self.commit(name, Some(&id), staged, Effect::Add).await?)
     }
 
-    /// Puts rows in the place of all that are in a table, making it when there is none.
+    /// Puts rows in the place of all that are in a table, making it when there is none. Columns are replaced too.
     ///
     /// # Errors
     ///
-    /// As [`Lake::append`]; the schema is replaced too.
+    /// [`Error::Schema`] when a column cannot be stored.
     pub async fn overwrite(&self, name: &TableName, rows: SendableRecordBatchStream, id: WriteId) -> Result<Committed> {
-        self.write(name, rows, &id, SaveMode::Overwrite).await
-    }
-
-    /// Adds rows to a table, each in the place of those with the same values in the key columns, in one commit. Of two
-    /// new rows with one key both land: the caller keeps keys apart.
-    ///
-    /// # Errors
-    ///
-    /// As [`Lake::append`].
-    pub async fn replace_keys(
-        &self,
-        name: &TableName,
-        key: &[String],
-        rows: SendableRecordBatchStream,
-        id: WriteId,
-    ) -> Result<Committed> {
-        let Some(table) = self.newest(name).await? else { return self.append(name, rows, id).await };
-        if let Some(done) = landed(&table, name, &id).await? {
-            return Ok(done);
+        if let Some(state) = self.newest(name).await? {
+            if let Some(done) = self.replayed(&state, &id).await? {
+                return Ok(done);
+            }
+            writable(&state)?;
         }
-        let before = statistics(&table, name)?;
-        check_types(&table, name, &rows.schema())?;
-        let columns: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let new = self.frame_of(rows)?.alias("new")?;
-        let column = |side: &str, name: &str| col(datafusion::common::Column::new(Some(side), name));
-        let same = (key.iter().map(|part| column("old", part).eq(column("new", part))))
-            .reduce(datafusion::prelude::Expr::and)
-            .ok_or_else(|| Error::Schema {
-                table: name.clone(),
-                reason: "a replacing write needs key columns".into(),
-            })?;
-        let (after, _) = table
-            .merge(new, same)
-            .with_source_alias("new")
-            .with_target_alias("old")
-            // the rows can be read once only
-            .with_streaming(true)
-            .with_session_state(Arc::new(self.session().state()))
-            .with_commit_properties(commit_properties(&id))
-            .when_matched_update(|update| {
-                columns.iter().fold(update, |update, part| update.update(format!("`{part}`"), column("new", part)))
-            })
-            .and_then(|merge| {
-                merge.when_not_matched_insert(|insert| {
-                    columns.iter().fold(insert, |insert, part| insert.set(format!("`{part}`"), column("new", part)))
-                })
-            })
-            .map_err(Error::delta(name))?
-            .await
-            .map_err(Error::delta(name))?;
-        self.remember(name, &after);
-        committed(&after, name, before.rows, before.bytes)
+        let reshape = Reshape::of(&rows.schema()).map_err(Error::schema(name))?;
+        let staged = self.stage(name, reshape, rows).await?;
+        let slot = self.slot(name);
+        let _committing = slot.committing.lock().await;
+        landed(name, self.commit(name, Some(&id), staged, Effect::ReplaceAll).await?)
     }
 
-    /// Removes the rows for which a SQL condition is true, in one commit.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoTable`], [`Error::Delta`].
-    pub async fn delete(&self, name: &TableName, condition: &str, id: WriteId) -> Result<Committed> {
-        let table = self.require(name).await?;
-        if let Some(done) = landed(&table, name, &id).await? {
-            return Ok(done);
-        }
-        let (after, _) = table
-            .delete()
-            .with_predicate(condition)
-            .with_session_state(Arc::new(self.session().state()))
-            .with_commit_properties(commit_properties(&id))
-            .await
-            .map_err(Error::delta(name))?;
-        self.remember(name, &after);
-        committed(&after, name, 0, 0)
-    }
-
-    /// The version that a write made, when it has landed; so that a writer that was killed after its commit can record it.
+    /// What a write did, when it has landed; so that a writer that was killed after its commit can record it.
     ///
     /// # Errors
     ///
     /// When the table's log cannot be read.
     pub async fn landed(&self, name: &TableName, id: &WriteId) -> Result<Option<u64>> {
-        let Some(table) = self.newest(name).await? else { return Ok(None) };
-        let Some(done) = landed(&table, name, id).await? else { return Ok(None) };
-        let newest = table.version().unwrap_or_default();
-        let mut commits = std::pin::pin!(table.history(None).enumerate());
-        while let Some((age, commit)) = commits.next().await {
-            if commit.map_err(Error::delta(name))?.info.get(WRITE_KEY).and_then(|key| key.as_str()) == Some(&write_key(id)) {
-                return Ok(Some(newest.saturating_sub(age as u64)));
-            }
-        }
-        // Its commit is older than the log that is kept; every version since holds it.
-        Ok(Some(done.version))
+        let Some(state) = self.newest(name).await? else { return Ok(None) };
+        Ok(self.replayed(&state, id).await?.map(|done| done.version))
     }
 
-    async fn write(
-        &self,
-        name: &TableName,
-        rows: SendableRecordBatchStream,
-        id: &WriteId,
-        mode: SaveMode,
-    ) -> Result<Committed> {
-        let table = match self.newest(name).await? {
-            Some(table) => {
-                if let Some(done) = landed(&table, name, id).await? {
-                    return Ok(done);
-                }
-                if mode == SaveMode::Append {
-                    check_types(&table, name, &rows.schema())?;
-                }
-                table
-            }
-            None => self.unmade(name).await?,
-        };
-        let before = if table.version().is_some() && mode == SaveMode::Append {
-            statistics(&table, name)?
-        } else {
-            crate::read::TableStatistics::default()
-        };
-        let schema_mode = if mode == SaveMode::Append { SchemaMode::Merge } else { SchemaMode::Overwrite };
-        let exists = table.version().is_some();
-        let mut write = table
-            .write(vec![])
-            .with_input_plan(self.frame_of(rows)?.into_unoptimized_plan())
-            .with_session_state(Arc::new(self.session().state()))
-            .with_save_mode(mode)
-            .with_writer_properties(writer_properties())
-            .with_commit_properties(commit_properties(id))
-            .with_cast_safety(false);
-        if exists {
-            write = write.with_schema_mode(schema_mode);
-        }
-        let after = write.await.map_err(Error::delta(name))?;
-        self.remember(name, &after);
-        committed(&after, name, before.rows, before.bytes)
-    }
-
-    async fn unmade(&self, name: &TableName) -> Result<DeltaTable> {
-        let folder = self.folder().join(name.schema()).join(name.name());
-        tokio::fs::create_dir_all(&folder)
-            .await
-            .map_err(|error| Error::Root { root: folder.display().to_string(), reason: error.to_string() })?;
-        DeltaTableBuilder::from_url(self.location(name)?).and_then(DeltaTableBuilder::build).map_err(Error::delta(name))
-    }
-
-    /// A stream that can be read once, as a data frame.
-    fn frame_of(&self, rows: SendableRecordBatchStream) -> Result<DataFrame> {
-        let schema = rows.schema();
-        let once = Once { schema: schema.clone(), rows: Mutex::new(Some(rows)) };
-        let table = StreamingTable::try_new(schema, vec![Arc::new(once)])?;
-        Ok(self.session().read_table(Arc::new(table))?)
-    }
-}
-
-fn writer_properties() -> WriterProperties {
-    WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
-        .set_created_by(concat!("mainspring ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build()
-}
-
-fn commit_properties(id: &WriteId) -> CommitProperties {
-    CommitProperties::default()
-        .with_application_transaction(Transaction::new(&id.app, id.sequence))
-        .with_metadata([(WRITE_KEY.to_owned(), write_key(id).into())])
-        .with_max_retries(RETRIES)
-}
-
-/// The state that a write left, when it landed before.
-async fn landed(table: &DeltaTable, name: &TableName, id: &WriteId) -> Result<Option<Committed>> {
-    let state = table.snapshot().map_err(Error::delta(name))?;
-    let last = state.transaction_version(table.log_store().as_ref(), &id.app).await.map_err(Error::delta(name))?;
-    Ok(last.filter(|last| *last >= id.sequence).map(|_| Committed {
-        table: name.clone(),
-        version: table.version().unwrap_or_default(),
-        rows: 0,
-        bytes: 0,
-        replayed: true,
-    }))
-}
-
-fn committed(after: &DeltaTable, name: &TableName, rows_before: u64, bytes_before: u64) -> Result<Committed> {
-    let now = statistics(after, name)?;
-    Ok(Committed {
-        table: name.clone(),
-        version: now.version,
-        rows: now.rows.saturating_sub(rows_before),
-        bytes: now.bytes.saturating_sub(bytes_before),
-        replayed: false,
-    })
-}
-
-/// Refuses rows whose columns have other types than the table's.
-fn check_types(table: &DeltaTable, name: &TableName, rows: &SchemaRef) -> Result<()> {
-    let state = table.snapshot().map_err(Error::delta(name))?;
-    let known = state.snapshot().arrow_schema();
-    for field in rows.fields() {
-        let Ok(there) = known.field_with_name(field.name()) else {
-            if field.is_nullable() {
+    /// Finds the version that a write made. Where its entry is gone, the newest stands for it: it holds the write's rows.
+    pub(crate) async fn find_write(&self, state: &TableState, id: &WriteId) -> Result<Committed> {
+        let newest = state.version();
+        let mut done = Committed { table: state.name.clone(), version: newest, rows: 0, bytes: 0, replayed: true };
+        for version in (newest.saturating_sub(SEARCHED_MAX)..=newest).rev() {
+            let Some(actions) = entry(state, version).await? else { return Ok(done) };
+            let is_it = |action: &Action| matches!(action, Action::Txn(txn) if txn.app_id == id.app && txn.version == id.sequence);
+            if !actions.iter().any(is_it) {
                 continue;
             }
-            let reason = format!("column `{}` is new and may not be null; new columns must be nullable", field.name());
-            return Err(Error::Schema { table: name.clone(), reason });
-        };
-        if !there.data_type().equals_datatype(field.data_type()) {
-            let reason = format!(
-                "column `{}` is {} and the rows bring {}; cast it, or give the column another name",
-                field.name(),
-                there.data_type(),
-                field.data_type()
-            );
-            return Err(Error::Schema { table: name.clone(), reason });
+            done.version = version;
+            for action in &actions {
+                if let Action::Add(file) = action {
+                    done.bytes += u64::try_from(file.size).unwrap_or_default();
+                    done.rows += rows_told(file.stats.as_deref());
+                }
+            }
+            return Ok(done);
         }
-    }
-    Ok(())
-}
-
-/// A stream that is handed out once.
-struct Once {
-    schema: SchemaRef,
-    rows: Mutex<Option<SendableRecordBatchStream>>,
-}
-
-impl fmt::Debug for Once {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Once").field("schema", &self.schema).finish_non_exhaustive()
+        Ok(done)
     }
 }
 
-impl PartitionStream for Once {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
+/// Rows of a data file, as its writer told; 0 when it did not.
+pub(crate) fn rows_told(stats: Option<&str>) -> u64 {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Told {
+        num_records: u64,
     }
+    stats.and_then(|stats| serde_json::from_str::<Told>(stats).ok()).map_or(0, |told| told.num_records)
+}
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        self.rows.lock().take().unwrap_or_else(|| {
-            let error = datafusion::error::DataFusionError::Internal("a stream of rows was read twice".into());
-            Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter([Err(error)])))
-        })
+/// What an entry of the log did; `None` when it is there no more.
+pub(crate) async fn entry(state: &TableState, version: u64) -> Result<Option<Vec<Action>>> {
+    let Some(bytes) = state.log.read_commit_entry(version).await.map_err(Error::delta(&state.name))? else {
+        return Ok(None);
+    };
+    get_actions(version, &bytes).map(Some).map_err(Error::delta(&state.name))
+}
+
+/// Tables of other writers may use what ours would lose.
+pub(crate) fn writable(state: &Arc<TableState>) -> Result<()> {
+    match state.exotic {
+        None => Ok(()),
+        Some(feature) => Err(Error::Unsupported { table: state.name.clone(), feature }),
+    }
+}
+
+fn landed(name: &TableName, outcome: Outcome) -> Result<Committed> {
+    match outcome {
+        Outcome::Landed(done) => Ok(done),
+        // only what was worked out from rows can be outdated
+        Outcome::Outdated(_) => Err(Error::Contended { table: name.clone(), attempts: 1 }),
     }
 }
