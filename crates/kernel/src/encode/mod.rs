@@ -101,6 +101,20 @@ impl Encoder {
         }
     }
 
+    /// Encodes inputs that come as numbers, in their order: the number itself, or the position of a category in its
+    /// list; NaN for null.
+    pub fn encode_numbers(&self, numbers: &[f64], row: &mut [f64]) {
+        for (input, number) in self.inputs.iter().zip(numbers) {
+            input.encode_number(*number, row);
+        }
+    }
+
+    /// Whether [`encode_numbers`](Self::encode_numbers) would only copy.
+    #[must_use]
+    pub fn takes_numbers_as_they_are(&self) -> bool {
+        self.inputs.iter().all(|input| matches!(input.rule, Rule::Number))
+    }
+
     /// Encodes the value of the input at this position. A position or row beyond the model's is left alone.
     pub fn encode_value(&self, input: usize, value: Value<'_>, row: &mut [f64]) {
         if let Some(input) = self.inputs.get(input) {
@@ -110,6 +124,21 @@ impl Encoder {
 }
 
 impl EncodedInput {
+    fn encode_number(&self, number: f64, row: &mut [f64]) {
+        let position = |size: usize| position(number, size);
+        let Some(cells) = row.get_mut(self.first..) else { return };
+        match &self.rule {
+            Rule::Number | Rule::Standard { .. } => self.encode(Value::Float(number), row),
+            Rule::Category { positions } => put(cells, position(positions.len()).map_or(f64::NAN, |_| number)),
+            Rule::OneHot { width, .. } => {
+                let hot = position(*width);
+                for (position, cell) in cells.iter_mut().take(*width).enumerate() {
+                    *cell = if Some(position) == hot { 1.0 } else { 0.0 };
+                }
+            }
+        }
+    }
+
     fn encode(&self, value: Value<'_>, row: &mut [f64]) {
         let Some(cells) = row.get_mut(self.first..) else { return };
         match &self.rule {
@@ -147,6 +176,13 @@ impl Rule {
             }
         }
     }
+}
+
+/// A number as one of `size` positions.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+#[expect(clippy::cast_precision_loss, reason = "an encoding has at most 2^20 values")]
+fn position(number: f64, size: usize) -> Option<usize> {
+    (number >= 0.0 && number < size as f64 && number.fract() == 0.0).then_some(number as usize)
 }
 
 fn put(cells: &mut [f64], number: f64) {
@@ -223,6 +259,28 @@ mod tests {
         encoder.encode_row([Value::Text("7"), Value::Text("XX"), Value::Text("XX")], &mut row);
         assert!(row[0].is_nan() && row[1].is_nan());
         assert_eq!(row[2..], [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn categories_as_positions_encode_as_their_names_do() {
+        let encoder = encoder(vec![
+            Encoding::Number,
+            Encoding::Category { values: list(&["UA", "DL"]) },
+            Encoding::OneHot { values: list(&["a", "b"]) },
+            Encoding::Standard { mean: 10.0, deviation: 2.0, fill: 12.0 },
+        ]);
+        let (mut named, mut numbered) = ([9.0; 5], [9.0; 5]);
+
+        encoder.encode_row([Value::Float(0.5), Value::Text("DL"), Value::Text("a"), Value::Null], &mut named);
+        encoder.encode_numbers(&[0.5, 1.0, 0.0, f64::NAN], &mut numbered);
+        assert_eq!(named, numbered);
+
+        for position in [2.0, -1.0, 0.5, f64::NAN, f64::INFINITY] {
+            encoder.encode_numbers(&[0.5, position, position, 1.0], &mut numbered);
+            assert!(numbered[1].is_nan());
+            assert_eq!(numbered[2..4], [0.0, 0.0]);
+        }
+        assert!(!encoder.takes_numbers_as_they_are());
     }
 
     #[test]
