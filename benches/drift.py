@@ -17,9 +17,10 @@ from scipy.spatial import distance
 def compare(reference, current):
     """Returns the statistics of one column."""
     test = stats.ks_2samp(reference, current)
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, 11), method="inverted_cdf"))
-    bins = np.concatenate([[-np.inf, edges[0]], np.nextafter(edges[1:], np.inf), [np.inf]])
-    left, right = np.histogram(reference, bins)[0], np.histogram(current, bins)[0]
+    deciles = np.unique(np.quantile(reference, np.arange(1, 11) / 10, method="inverted_cdf"))
+    bins = np.concatenate([[-np.inf, reference.min()], np.nextafter(deciles, np.inf), [np.inf]])
+    # The last bin is for nulls, of which there are none.
+    left, right = (np.append(np.histogram(side, bins)[0], 0) for side in (reference, current))
     shares = (left + 0.5) / (left + 0.5).sum(), (right + 0.5) / (right + 0.5).sum()
     return {
         "ks": float(test.statistic),

@@ -18,7 +18,7 @@ pub struct WindowReport {
     pub endpoint: String,
     /// The model that answered.
     pub model: String,
-    /// Its version.
+    /// Its version; 0 for the endpoint's constant, given when no version could answer.
     pub model_version: u64,
     /// How long the window is.
     pub window: Window,
@@ -32,7 +32,7 @@ pub struct WindowReport {
     pub until: Timestamp,
     /// How many predictions there were, and how they were answered.
     pub traffic: Traffic,
-    /// What the columns are compared with.
+    /// What the columns are compared with; absent when the registry does not know the version.
     pub reference: Option<Reference>,
     /// How far each input and the prediction have moved.
     pub columns: Vec<ColumnReport>,

@@ -223,12 +223,13 @@ async fn versions_in_one_window_are_told_apart() {
     world.register("late", Task::Binary, 2, &training).await;
     world.serve("late", Task::Binary, 2, &july[640..]).await;
     world.serve("late", Task::Binary, 7, &july[..3]).await;
+    world.serve("late", Task::Binary, 0, &july[..5]).await;
 
     let reports = evaluate(&world, "late", "2013-08-01T00:00:00Z").await;
 
     let counts: Vec<_> = reports.iter().map(|report| (report.model_version, report.traffic.predictions)).collect();
-    assert_eq!(counts, [(1, 740), (2, 100), (7, 3)]);
-    assert!(reports[2].reference.is_none() && reports[2].columns.is_empty(), "nobody registered version 7");
+    assert_eq!(counts, [(0, 5), (1, 740), (2, 100), (7, 3)]);
+    assert!(reports[3].reference.is_none() && reports[3].columns.is_empty(), "nobody registered version 7");
 }
 
 #[tokio::test]

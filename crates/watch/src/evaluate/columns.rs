@@ -43,8 +43,10 @@ impl Kind {
 /// A column that a monitor compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WatchedColumn {
-    /// Its name in the prediction log.
+    /// The input's name, or the prediction's.
     pub name: String,
+    /// The column of the prediction log that holds it.
+    pub logged: String,
     pub role: Role,
     pub kind: Kind,
 }

@@ -85,7 +85,7 @@ async fn compare_group(
     drifts: &mut WindowDrifts,
 ) -> Result<()> {
     let (Some(first), Some(last)) = (windows.first(), windows.last()) else { return Ok(()) };
-    let names: Vec<String> = group.iter().map(|column| sql::name(&column.name)).collect();
+    let names: Vec<String> = group.iter().map(|column| sql::name(&column.logged)).collect();
     let query = format!(
         "SELECT as_of, {columns} FROM {log} WHERE model = {model} AND CAST(model_version AS BIGINT) = {version} \
          AND as_of >= {from} AND as_of < {to}",

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use mainspring_catalog::{Change, Edge, Expect, Principal, Stored};
 use mainspring_lake::{At, TableName};
 use mainspring_registry::ModelVersion;
+use mainspring_serve::log_column;
 use mainspring_spec::{Endpoint, Model, Monitor, Task};
 
 use crate::alert::AlertBook;
@@ -165,7 +166,7 @@ impl Watch {
         let inputs = resolved.inputs.iter().map(|input| input.name().to_owned()).collect();
         let model = resolved.model;
 
-        let log = TableName::new("predictions", &endpoint.name)?;
+        let log = mainspring_serve::table_of(&endpoint.name)?;
         let Some(log_version) = self.lake.version(&log).await? else { return Ok(None) };
         let mut pins = BTreeMap::from([(log.clone(), log_version)]);
         let from = &model.observations.from;
@@ -228,15 +229,16 @@ impl Watch {
         for (table, number) in pins {
             let trained = self.lake.schema(&table, At::Version(number)).await?;
             columns.extend(target.inputs.iter().filter_map(|name| {
-                let kind = shared_kind(name, &logged, &trained)?;
-                Some(WatchedColumn { name: name.clone(), role: Role::Feature, kind })
+                let column = log_column(name);
+                let kind = shared_kind((&column, &logged), (name, &trained))?;
+                Some(WatchedColumn { name: name.clone(), logged: column, role: Role::Feature, kind })
             }));
         }
         let (name, kind) = match target.model.task {
             Task::Multiclass => ("predicted_class", Kind::Categorical),
             Task::Binary | Task::Regression => ("prediction", Kind::Numeric),
         };
-        columns.push(WatchedColumn { name: name.to_owned(), role: Role::Prediction, kind });
+        columns.push(WatchedColumn { name: name.to_owned(), logged: name.to_owned(), role: Role::Prediction, kind });
         Ok(columns)
     }
 
@@ -458,8 +460,10 @@ fn missing_share(columns: &[ColumnReport]) -> f64 {
 }
 
 /// How a column is compared that two tables have: as categories when either has text.
-fn shared_kind(name: &str, logged: &Schema, trained: &Schema) -> Option<Kind> {
-    let kind = |schema: &Schema| schema.field_with_name(name).ok().and_then(|field| Kind::of(field.data_type()));
+fn shared_kind(logged: (&str, &Schema), trained: (&str, &Schema)) -> Option<Kind> {
+    let kind = |(name, schema): (&str, &Schema)| {
+        schema.field_with_name(name).ok().and_then(|field| Kind::of(field.data_type()))
+    };
     match (kind(logged)?, kind(trained)?) {
         (Kind::Numeric, Kind::Numeric) => Some(Kind::Numeric),
         _ => Some(Kind::Categorical),

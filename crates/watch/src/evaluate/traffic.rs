@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use mainspring_spec::Window;
 
 use super::rows::Rows;
+use crate::label::{VERSION, of_model};
 use crate::window::sql_unit;
 use crate::{Traffic, sql, window_of};
 
@@ -24,14 +25,14 @@ pub(super) struct WindowTraffic {
 /// The query whose rows [`read`] reads.
 pub(super) fn query(log: &str, model: &str, window: Window, until: Timestamp) -> String {
     format!(
-        "SELECT date_trunc('{unit}', as_of) AS window_from, CAST(model_version AS BIGINT) AS version, \
+        "SELECT date_trunc('{unit}', as_of) AS window_from, {VERSION} AS version, \
          CAST(count(*) AS BIGINT) AS predictions, CAST(sum(CASE WHEN degraded THEN 1 ELSE 0 END) AS BIGINT) AS degraded, \
          approx_percentile_cont(latency_us, 0.5) AS p50, approx_percentile_cont(latency_us, 0.99) AS p99, \
          avg(prediction) AS mean_prediction, max(predicted_at) AS newest FROM {log} \
-         WHERE model = {model} AND as_of < {until} AND model_version IS NOT NULL \
-         GROUP BY date_trunc('{unit}', as_of), CAST(model_version AS BIGINT) ORDER BY window_from, version",
+         WHERE {of_model} AND as_of < {until} \
+         GROUP BY date_trunc('{unit}', as_of), {VERSION} ORDER BY window_from, version",
         unit = sql_unit(window),
-        model = sql::text(model),
+        of_model = of_model(model),
         until = sql::moment(until),
     )
 }

@@ -1,11 +1,20 @@
 //! The query that joins labels to predictions.
 
 use jiff::Timestamp;
+use mainspring_serve::log_column;
 use mainspring_spec::{Model, Task, Window};
 
 use super::{KEY_SEPARATOR, LABELS_TABLE};
 use crate::sql;
 use crate::window::sql_unit;
+
+/// The version that answered, in SQL; 0 for the endpoint's constant when no version could answer.
+pub(crate) const VERSION: &str = "coalesce(CAST(model_version AS BIGINT), 0)";
+
+/// A condition for the predictions of a model, and of the constant in its place.
+pub(crate) fn of_model(model: &str) -> String {
+    format!("(model = {} OR model IS NULL)", sql::text(model))
+}
 
 /// Which predictions are joined to which labels.
 #[derive(Debug, Clone)]
@@ -52,15 +61,15 @@ impl LabelJoin<'_> {
     }
 
     fn predicted(&self) -> String {
-        let keys: String =
-            self.key.iter().enumerate().map(|(i, column)| format!(", {} AS __key_{i}", sql::name(column))).collect();
+        let keys = self.key.iter().map(|column| sql::name(&log_column(column)));
+        let keys: String = keys.enumerate().map(|(i, column)| format!(", {column} AS __key_{i}")).collect();
         format!(
-            "SELECT prediction_id, date_trunc('{unit}', as_of) AS window_from, CAST(model_version AS BIGINT) AS version, \
+            "SELECT prediction_id, date_trunc('{unit}', as_of) AS window_from, {VERSION} AS version, \
              prediction, predicted_class, probabilities{keys} FROM {log} \
-             WHERE model = {model} AND as_of >= {from} AND as_of < {to} AND prediction_id IS NOT NULL",
+             WHERE {of_model} AND as_of >= {from} AND as_of < {to} AND prediction_id IS NOT NULL",
             unit = sql_unit(self.window),
             log = self.log,
-            model = sql::text(&self.model.name),
+            of_model = of_model(&self.model.name),
             from = sql::moment(self.from),
             to = sql::moment(self.to),
         )
@@ -80,9 +89,14 @@ impl LabelJoin<'_> {
         Some(format!(
             "SELECT p.*, l.__label, l.__known_at, 2 AS __rank FROM predicted p JOIN \
              (SELECT {label} AS __label, {known_at} AS __known_at{keys} FROM {table}{filter}) l ON {on} \
-             WHERE l.__label IS NOT NULL AND l.__known_at <= {until}",
+             WHERE {usable} AND l.__known_at <= {until}",
             label = self.cast(&format!("({})", observed.label)),
             on = on.join(" AND "),
+            usable = match self.model.task {
+                // Neither training nor watching can use a number that is none.
+                Task::Regression => "abs(l.__label) <= 1.7976931348623157e308",
+                Task::Binary | Task::Multiclass => "l.__label IS NOT NULL",
+            },
             until = sql::moment(self.until),
         ))
     }

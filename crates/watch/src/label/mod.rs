@@ -3,6 +3,6 @@
 mod join;
 mod pushed;
 
-pub(crate) use join::LabelJoin;
+pub(crate) use join::{LabelJoin, VERSION, of_model};
 pub(crate) use pushed::{KEY_SEPARATOR, LABELS_TABLE, batch_of, stored_labels};
 pub use pushed::{LABELS_MAX, PushedLabel, StoredLabel};

@@ -198,7 +198,7 @@ impl World {
         version
     }
 
-    /// Predicts trips with the model and logs it, as an endpoint does.
+    /// Predicts trips with the model and logs it, as an endpoint does. Version 0 is the constant that stands in for it.
     pub async fn serve(&self, model: &str, task: Task, version: i64, trips: &[Trip]) {
         let artifact = artifact(task);
         let answers: Vec<Vec<f64>> = trips.iter().map(|trip| score(&artifact, trip)).collect();
@@ -220,8 +220,8 @@ impl World {
                 ("predicted_at", moments(trips.iter().map(|trip| trip.leaves))),
                 ("as_of", moments(trips.iter().map(|trip| trip.leaves))),
                 ("endpoint", text(model)),
-                ("model", text(model)),
-                ("model_version", Arc::new(Int64Array::from(vec![version; rows]))),
+                ("model", if version == 0 { Arc::new(StringArray::new_null(rows)) } else { text(model) }),
+                ("model_version", Arc::new(Int64Array::from(vec![(version != 0).then_some(version); rows]))),
                 ("caller", text("user:local")),
                 ("latency_us", Arc::new(Int64Array::from_iter_values((0..rows as i64).map(|i| 100 + i % 10)))),
                 ("degraded", Arc::new(BooleanArray::from_iter(trips.iter().map(|trip| Some(trip.wind.is_none()))))),
