@@ -216,11 +216,12 @@ impl Diagnostics {
         let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
         let mut out = String::new();
         for diagnostic in &self.found {
-            if handler.render_report(&mut out, diagnostic).is_err() {
-                out.push_str(&diagnostic.message);
+            let mut shown = diagnostic.clone();
+            if shown.text.is_none() {
+                shown.message = format!("{}: {}", diagnostic.location(), diagnostic.message);
             }
-            if diagnostic.text.is_none() {
-                out.push_str(&format!("  in {}\n", diagnostic.location()));
+            if handler.render_report(&mut out, &shown).is_err() {
+                out.push_str(&shown.message);
             }
             out.push('\n');
         }
@@ -286,10 +287,11 @@ pub(crate) fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     let more = listed.len().saturating_sub(SHOWN);
     listed.truncate(SHOWN);
     let list = listed.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    match (listed.is_empty(), more) {
-        (true, _) => None,
-        (false, 0) => Some(format!("write one of {list}")),
-        (false, more) => Some(format!("write one of {list} or {more} more")),
+    match (listed.len(), more) {
+        (0, _) => None,
+        (1, 0) => Some(format!("write {list}")),
+        (_, 0) => Some(format!("write one of {list}")),
+        (_, more) => Some(format!("write one of {list} or {more} more")),
     }
 }
 

@@ -70,6 +70,13 @@ impl ObjectKind {
             other => other.as_str(),
         }
     }
+
+    /// The kind in a sentence, with its article.
+    #[must_use]
+    pub fn one(self) -> String {
+        let article = if matches!(self, Self::Entity | Self::Endpoint) { "an" } else { "a" };
+        format!("{article} {}", self.words())
+    }
 }
 
 impl fmt::Display for ObjectKind {
@@ -97,7 +104,7 @@ impl ObjectRef {
 
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.kind, self.name)
+        f.pad(&format!("{}:{}", self.kind, self.name))
     }
 }
 
@@ -198,14 +205,15 @@ impl Project {
         }
     }
 
-    /// What directly or indirectly needs an object, in the order of [`Project::dependencies`].
+    /// What directly or indirectly is made from an object, in the order of [`Project::dependencies`]. A source that only
+    /// refers to another in a check is not made from it.
     #[must_use]
     pub fn consumers(&self, object: &ObjectRef) -> Vec<ObjectRef> {
         let mut touched = BTreeSet::from([object.clone()]);
         let mut consumers = Vec::new();
         for dependency in self.dependencies() {
-            let uses =
-                dependency.needs.iter().any(|need| touched.contains(need)) || self.describes(&dependency, object);
+            let made_from = |need: &ObjectRef| dependency.object.kind != ObjectKind::Source && touched.contains(need);
+            let uses = dependency.needs.iter().any(made_from) || self.describes(&dependency, object);
             if dependency.object != *object && uses {
                 touched.insert(dependency.object.clone());
                 consumers.push(dependency.object);

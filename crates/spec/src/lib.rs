@@ -8,7 +8,8 @@
 //! [`load`] reads a folder in four steps: bytes to a tree of values that know their places, the tree compared with the
 //! JSON Schema of its kind ([`schema()`]), the tree to types, and the types checked against each other. Each step
 //! collects [`Diagnostics`], so that one run tells of many mistakes. [`Project`] then answers what names mean
-//! ([`Project::resolve_model`], [`Project::request_fields`]) and what needs what ([`Project::dependencies`]).
+//! ([`Project::resolve_model`], [`Project::request_fields`]) and what needs what ([`Project::dependencies`]); [`diff`] tells
+//! what applying a changed folder would cost.
 
 #![cfg_attr(
     test,
@@ -17,8 +18,10 @@
 
 mod check;
 mod diagnostic;
+mod diff;
 mod error;
 mod graph;
+mod init;
 mod load;
 pub mod model;
 mod resolve;
@@ -31,8 +34,10 @@ mod typed;
 
 pub use check::{PREDICTION_LOG_COLUMNS, mended_name, metrics, name_problem, parse_bytes};
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Look};
+pub use diff::{Action, Change, ChangeClass, Detail, Plan, diff};
 pub use error::{Error, Result};
 pub use graph::{Dependency, ObjectKind, ObjectRef};
+pub use init::{init, init_with};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, PROJECT_FILE, load, load_traced};
 pub use model::*;
 pub use resolve::{InputRef, ResolvedModel};

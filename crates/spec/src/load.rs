@@ -201,10 +201,13 @@ impl Reader<'_> {
     }
 
     fn read_declarations(&mut self, path: &Path, kinds: &[ObjectKind]) {
-        let Some(source) = self.read_text(path) else { return };
+        let Some(source) = self.read_text(path) else { return self.positions.mark_unread(kinds) };
         let documents = match tree::parse(&source.text) {
             Ok(documents) => documents,
-            Err(error) => return self.diagnostics.push(syntax(&source, &error)),
+            Err(error) => {
+                self.positions.mark_unread(kinds);
+                return self.diagnostics.push(syntax(&source, &error));
+            }
         };
         if documents.is_empty() {
             let wanted = kinds.iter().map(|kind| format!("`{kind}: NAME`")).collect::<Vec<_>>().join(" or ");
@@ -218,18 +221,21 @@ impl Reader<'_> {
     }
 
     fn read_document(&mut self, source: &SourceText, node: Node, kinds: &[ObjectKind]) {
-        let Some((kind, name)) = self.kind_and_name(source, &node, kinds) else { return };
+        let Some((kind, name)) = self.kind_and_name(source, &node, kinds) else {
+            return self.positions.mark_unread(kinds);
+        };
         let object = ObjectRef::new(kind, name);
         if let Some(problem) = check::name_problem(&object.name) {
             let place = node.follow(&[kind.as_str().into()]).place;
-            let message = format!("{} cannot be the name of a {}: {problem}", quote(&object.name), kind.words());
+            self.positions.mark_unread(&[kind]);
+            let message = format!("{} cannot be the name of {}: {problem}", quote(&object.name), kind.one());
             let help = format!("write for example `{}`", check::mended_name(&object.name));
             self.diagnostics.push(Diagnostic::at(source, place, "bad_name", message).help(help));
         }
         let mut mistakes = self.shapes.compare(kind, source, &node);
         let sound = mistakes.is_empty();
         mistakes.drain(..).for_each(|mistake| self.diagnostics.push(mistake));
-        let declared = Declared { source: source.clone(), node, sound };
+        let mut declared = Declared { source: source.clone(), node, sound };
         if let Some(first) = self.positions.get(&object) {
             let place = declared.node.follow(&[kind.as_str().into()]).place;
             let message = format!("there are two objects {}", quote(&object.to_string()));
@@ -237,9 +243,7 @@ impl Reader<'_> {
             self.diagnostics.push(Diagnostic::at(source, place, "duplicate_name", message).help(help));
             return;
         }
-        if sound {
-            self.insert(&object, &declared);
-        }
+        declared.sound = sound && self.insert(&object, &declared);
         self.positions.insert(object, declared);
     }
 
@@ -264,7 +268,7 @@ impl Reader<'_> {
                 told.and_then(|(kind, _)| Some((kind, FOLDERS.iter().find(|(_, kinds)| kinds.contains(&kind))?.0)));
             let (message, help) = match folder {
                 Some((kind, folder)) => {
-                    (format!("a {} is declared here", kind.words()), format!("move it to the folder {folder}/"))
+                    (format!("{} is declared here", kind.one()), format!("move it to the folder {folder}/"))
                 }
                 None => {
                     let words = kinds.iter().map(|kind| kind.as_str());
@@ -282,7 +286,7 @@ impl Reader<'_> {
         match &name.value {
             Value::Text(text) => Some((kind, text.clone())),
             other => {
-                let message = format!("{} stands where the name of a {} is expected", other.kind(), kind.words());
+                let message = format!("{} stands where the name of {} is expected", other.kind(), kind.one());
                 let help = "write a name of lower case letters, digits and `_`, in quotes if it would read as a number";
                 self.diagnostics.push(Diagnostic::at(source, name.place, "bad_name", message).help(help));
                 None
@@ -290,7 +294,8 @@ impl Reader<'_> {
         }
     }
 
-    fn insert(&mut self, object: &ObjectRef, declared: &Declared) {
+    /// Reads a document of the right shape into the project. Gives whether its values are right as well.
+    fn insert(&mut self, object: &ObjectRef, declared: &Declared) -> bool {
         let name = object.name.clone();
         let project = &mut self.project;
         let outcome = match object.kind {
@@ -307,7 +312,9 @@ impl Reader<'_> {
         if let Err(mismatch) = outcome {
             let place = mismatch.place.unwrap_or(declared.node.place);
             self.diagnostics.push(Diagnostic::at(&declared.source, place, "wrong_value", mismatch.message));
+            return false;
         }
+        true
     }
 }
 
@@ -339,25 +346,50 @@ fn bad_utf8(file: String, bytes: &[u8], valid: usize) -> Diagnostic {
 
 /// What the YAML parser says, in our words where we know better ones.
 fn syntax(source: &SourceText, error: &serde_saphyr::Error) -> Diagnostic {
-    let message = error.without_snippet().to_string();
-    let place = error.location().map(Place::from).unwrap_or_default();
-    let tab = source.text.lines().enumerate().find_map(|(at, line)| {
-        let indent: &str = line.get(..line.len() - line.trim_start().len()).unwrap_or_default();
-        indent.find('\t').filter(|_| at + 1 == place.line || at + 2 == place.line).map(|column| (at, column))
-    });
-    if let Some((at, column)) = tab {
-        let offset = source.text.split_inclusive('\n').take(at).map(str::len).sum::<usize>() + column;
-        let place = Place { offset, length: 1, line: at + 1, column: column + 1 };
-        return Diagnostic::at(source, place, "tab", "a tab stands where only spaces may indent")
+    let error = error.without_snippet();
+    let said = error.to_string();
+    let (message, told) = without_place(&source.text, &said);
+    let place = error.location().map(Place::from).filter(|place| place.line > 0).or(told).unwrap_or_default();
+    if let Some(tab) = tab_near(&source.text, place.line) {
+        return Diagnostic::at(source, tab, "tab", "a tab stands where only spaces may indent")
             .help("replace the tab by two spaces");
     }
-    let diagnostic = Diagnostic::at(source, place, "yaml_syntax", message.clone());
     match error {
-        _ if message.contains("duplicate") => {
-            Diagnostic::at(source, place, "duplicate_key", message).help("keep one of the two keys")
+        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_ref().map(|key| format!(" {}", quote(key))).unwrap_or_default();
+            Diagnostic::at(source, place, "duplicate_key", format!("there are two keys{key} in one mapping"))
+                .help("keep one of them")
         }
         serde_saphyr::Error::Budget { .. } => Diagnostic::at(source, place, "too_much_nesting", message)
             .help(format!("a file may be nested {DEPTH_MAX} deep and hold {} values", tree::NODES_MAX)),
-        _ => diagnostic.help("check quotes, brackets and indentation on this line and the one before"),
+        _ => Diagnostic::at(source, place, "yaml_syntax", message)
+            .help("check quotes, brackets and indentation on this line and the one before"),
     }
+}
+
+/// A message without the place at its end, and that place.
+fn without_place<'a>(text: &str, said: &'a str) -> (&'a str, Option<Place>) {
+    let parts = said.rsplit_once(" at line ").and_then(|(message, place)| {
+        let (line, column) = place.split_once(", column ")?;
+        Some((message, line.parse().ok()?, column.parse().ok()?))
+    });
+    let Some((message, line, column)): Option<(&str, usize, usize)> = parts else { return (said, None) };
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let rest = text.get(before..).unwrap_or_default();
+    let within: usize = rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
+    (message, Some(Place { offset: before + within, length: 1, line, column }))
+}
+
+/// A tab in the indentation of a line or of the one after it, where the parser stumbles.
+fn tab_near(text: &str, line: usize) -> Option<Place> {
+    let mut before = 0;
+    for (at, content) in text.split_inclusive('\n').enumerate() {
+        let indent = content.len() - content.trim_start_matches([' ', '\t']).len();
+        let tab = content.get(..indent).and_then(|indent| indent.find('\t'));
+        if let Some(column) = tab.filter(|_| at + 1 == line || at + 2 == line || at == line) {
+            return Some(Place { offset: before + column, length: 1, line: at + 1, column: column + 1 });
+        }
+        before += content.len();
+    }
+    None
 }

@@ -103,7 +103,7 @@ impl<'a> Comparison<'a> {
         match node.text() {
             Some(text) if words.contains(&text) => {}
             Some(text) => {
-                let message = format!("{} is not a value of this key", quote(text));
+                let message = format!("{} is not a value of {}", quote(text), self.owner);
                 self.mistake(
                     node.place,
                     "unknown_value",
@@ -127,7 +127,7 @@ impl<'a> Comparison<'a> {
                     match variants.iter().find(|(name, _)| *name == key.text) {
                         Some((_, schema)) => self.node(schema, value),
                         None => {
-                            let message = format!("{} is not a value of this key", quote(&key.text));
+                            let message = format!("{} is not a value of {}", quote(&key.text), self.owner);
                             self.mistake(key.place, "unknown_value", message, suggest(&key.text, keys.clone()));
                         }
                     }

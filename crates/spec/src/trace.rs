@@ -1,9 +1,9 @@
 //! Where each object was declared, so that whatever is found wrong with it later can be shown there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, SourceText};
-use crate::graph::ObjectRef;
+use crate::graph::{ObjectKind, ObjectRef};
 use crate::tree::{Node, Place, Step, Value};
 
 /// An object as it stands in a file.
@@ -19,6 +19,8 @@ pub(crate) struct Declared {
 #[derive(Debug, Clone, Default)]
 pub struct Positions {
     objects: BTreeMap<ObjectRef, Declared>,
+    /// Kinds of which some file could not be read, so that there may be more of them than are known.
+    unread: BTreeSet<ObjectKind>,
 }
 
 impl Positions {
@@ -28,6 +30,20 @@ impl Positions {
 
     pub(crate) fn insert(&mut self, object: ObjectRef, declared: Declared) {
         self.objects.insert(object, declared);
+    }
+
+    pub(crate) fn mark_unread(&mut self, kinds: &[ObjectKind]) {
+        self.unread.extend(kinds);
+    }
+
+    /// Whether there may be objects of a kind that are not known, or known ones whose content is not.
+    pub(crate) fn is_unsure(&self, kind: ObjectKind) -> bool {
+        self.unread.contains(&kind) || self.objects.iter().any(|(object, at)| object.kind == kind && !at.sound)
+    }
+
+    /// Whether some file that may have declared objects of a kind could not be read.
+    pub(crate) fn is_unread(&self, kind: ObjectKind) -> bool {
+        self.unread.contains(&kind)
     }
 
     /// All objects declared, those of a wrong shape included.
@@ -44,14 +60,20 @@ impl Positions {
             return Diagnostic::file(object.to_string(), rule, message);
         };
         let steps: Vec<Step<'_>> = path.iter().map(|step| step.parse().map_or(Step::Key(step), Step::At)).collect();
-        Diagnostic::at(&declared.source, declared.node.follow(&steps).place, rule, message)
+        Diagnostic::at(&declared.source, declared.place(&steps), rule, message)
     }
 }
 
 impl Declared {
-    /// The place of a value.
+    /// The place of a value; of a list or mapping, the place of its key.
     pub(crate) fn place(&self, path: &[Step<'_>]) -> Place {
-        self.node.follow(path).place
+        let found = self.node.follow(path);
+        let is_scalar = !matches!(found.value, Value::Map(_) | Value::List(_) | Value::Null);
+        let owner = path.split_last().and_then(|(last, before)| match (last, &self.node.follow(before).value) {
+            (Step::Key(key), Value::Map(entries)) => entries.iter().find(|(k, _)| k.text == *key),
+            _ => None,
+        });
+        owner.filter(|_| !is_scalar).map_or(found.place, |(key, _)| key.place)
     }
 
     /// The place of a line and column inside a text value, as well as it can be told.

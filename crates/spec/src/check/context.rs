@@ -70,7 +70,7 @@ impl Context<'_> {
 
     /// Reports a name that nothing of a kind has, with the nearest one that something has.
     pub(super) fn report_unknown(&mut self, object: &ObjectRef, path: Path<'_>, kind: ObjectKind, name: &str) {
-        if self.is_declared(kind, name) {
+        if self.is_declared(kind, name) || self.positions.is_unread(kind) {
             return;
         }
         let known: Vec<String> = self.names(kind);
@@ -103,9 +103,9 @@ impl Context<'_> {
         self.positions.get(&ObjectRef::new(kind, name)).is_some()
     }
 
-    /// Whether some object of a kind has a wrong shape, so that what it would have brought is unknown.
-    pub(super) fn any_broken(&self, kinds: &[ObjectKind]) -> bool {
-        self.positions.objects().any(|(object, declared)| kinds.contains(&object.kind) && !declared.sound)
+    /// Whether what objects of some kinds bring is not fully known, so that nothing can be said to be missing.
+    pub(super) fn any_unsure(&self, kinds: &[ObjectKind]) -> bool {
+        kinds.iter().any(|kind| self.positions.is_unsure(*kind))
     }
 
     /// Names of all objects of a kind.

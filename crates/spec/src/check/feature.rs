@@ -110,14 +110,15 @@ fn check_sql_view(context: &mut Context<'_>, object: &ObjectRef, view: &FeatureV
 /// A table that SQL may name: a source or a SQL view.
 pub(super) fn check_table(context: &mut Context<'_>, object: &ObjectRef, path: Path<'_>, table: &str) {
     let project = context.project;
-    if let Some(view) = project.feature_views.get(table) {
+    if let Some(view) = project.feature_views.get(table).filter(|_| !project.sources.contains_key(table)) {
         if view.kind() != ViewKind::Sql {
             let message = format!("feature view {} has no rows of its own to read", quote(table));
             context.report(object, path, "not_a_table", message, "read a source or a SQL view");
         }
         return;
     }
-    if context.is_declared(ObjectKind::Source, table) || context.is_declared(ObjectKind::FeatureView, table) {
+    let kinds = [ObjectKind::Source, ObjectKind::FeatureView];
+    if kinds.into_iter().any(|kind| context.is_declared(kind, table) || context.positions.is_unread(kind)) {
         return;
     }
     let mut known = context.names(ObjectKind::Source);
@@ -245,7 +246,7 @@ fn check_request_view(context: &mut Context<'_>, object: &ObjectRef, view: &Feat
         match project.find_feature(used) {
             // Its type is for the engine to tell; here only the name counts.
             Ok((_, feature)) => scope.push(Field { name: feature, data_type: DataType::Float64 }),
-            Err(_) if context.any_broken(&[ObjectKind::FeatureView]) => return,
+            Err(_) if context.any_unsure(&[ObjectKind::FeatureView]) => return,
             Err(unresolved) => {
                 let help = unresolved.help.unwrap_or_default();
                 context.report(object, &["uses".into(), at.into()], "unknown_reference", unresolved.message, help);

@@ -78,7 +78,7 @@ fn check_features(context: &mut Context<'_>, object: &ObjectRef, model: &Model) 
         let path: Path<'_> = &["features".into(), at.into()];
         let found = match context.project.resolve_input(model, item) {
             Ok(found) => found,
-            Err(_) if context.any_broken(&[ObjectKind::FeatureView, ObjectKind::Source]) => continue,
+            Err(_) if context.any_unsure(&[ObjectKind::FeatureView, ObjectKind::Source]) => continue,
             Err(unresolved) => {
                 let help = unresolved.help.unwrap_or_default();
                 context.report(object, path, "unknown_feature", unresolved.message, help);

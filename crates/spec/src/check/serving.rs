@@ -92,7 +92,7 @@ pub(super) fn check_workflow(context: &mut Context<'_>, workflow: &Workflow) {
     for (at, target) in workflow.targets.iter().enumerate() {
         let (kind, name) = target.split_once(':').map_or((None, target.as_str()), |(kind, name)| (Some(kind), name));
         let wanted = kinds.iter().filter(|k| kind.is_none_or(|kind| k.as_str() == kind));
-        if wanted.clone().any(|kind| context.is_declared(*kind, name)) {
+        if wanted.clone().any(|kind| context.is_declared(*kind, name) || context.positions.is_unread(*kind)) {
             continue;
         }
         let known: Vec<String> = wanted.flat_map(|kind| context.names(*kind)).collect();
