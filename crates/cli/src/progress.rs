@@ -79,7 +79,7 @@ fn say(bars: &MultiProgress, line: &str) {
 }
 
 /// One line on a task that ended.
-fn line(record: &TaskRun) -> String {
+pub fn line(record: &TaskRun) -> String {
     let seconds = record.seconds().map_or_else(String::new, |seconds| format!("{seconds:.1} s"));
     let words = match record.state {
         TaskState::Succeeded => format!("{GOOD}done{GOOD:#} "),

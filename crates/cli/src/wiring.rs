@@ -6,7 +6,7 @@ use anyhow::Context;
 use mainspring_catalog::Catalog;
 use mainspring_features::{FeatureStore, FjallStore};
 use mainspring_flow::{Engine, PlatformWork};
-use mainspring_govern::Authorizer;
+use mainspring_govern::{Authorizer, Identity};
 use mainspring_ingest::Ingestor;
 use mainspring_lake::{Lake, LakeConfig};
 use mainspring_registry::Registry;
@@ -32,6 +32,8 @@ pub struct Stores {
     pub lake: Lake,
     /// Runs, models, versions.
     pub registry: Registry,
+    /// Who has a key, and with which roles.
+    pub identity: Identity,
     /// Gauges of what was watched.
     pub watch_metrics: WatchMetrics,
 }
@@ -51,7 +53,8 @@ impl Stores {
         })
         .await?;
         let registry = Registry::new(catalog.clone(), &config.artifacts);
-        Ok(Self { config, catalog, lake, registry, watch_metrics: WatchMetrics::default() })
+        let identity = Identity::open(catalog.clone()).await?;
+        Ok(Self { config, catalog, lake, registry, identity, watch_metrics: WatchMetrics::default() })
     }
 
     /// What is applied; without it there is nothing to run.
@@ -67,6 +70,17 @@ impl Stores {
         Ok(Arc::new(project))
     }
 
+    /// What is applied; without it a project without objects, over which a server can run all the same.
+    pub async fn applied_or_empty(&self) -> Result<Arc<Project>, Failure> {
+        match self.catalog.declared().await? {
+            Some(mut project) => {
+                project.folder.clone_from(&self.config.folder);
+                Ok(Arc::new(project))
+            }
+            None => Ok(Arc::new(Project::empty(&self.config.folder))),
+        }
+    }
+
     /// Drift, quality and alerts of a project.
     pub fn watch(&self, project: &Arc<Project>) -> Watch {
         Watch::new(self.lake.clone(), self.catalog.clone(), self.registry.clone(), project.clone())
@@ -75,8 +89,7 @@ impl Stores {
 
     /// The layers of a project over an online store.
     pub async fn layers(&self, project: &Arc<Project>, online: Arc<FjallStore>, parallel: usize) -> Result<Layers, Failure> {
-        let features =
-            FeatureStore::open(self.lake.clone(), self.catalog.clone(), online, project.clone()).await?;
+        let features = FeatureStore::open(self.lake.clone(), self.catalog.clone(), online, project.clone());
         let watch = self.watch(project);
         let work = PlatformWork {
             ingestor: Ingestor::new(self.lake.clone(), self.catalog.clone(), project.clone()),
@@ -93,7 +106,7 @@ impl Stores {
             project: project.clone(),
             features,
             watch,
-            authorizer: Arc::new(Authorizer::new(&project.policies)?),
+            authorizer: Arc::new(Authorizer::new(&project.policies)?.with_roles(self.identity.roles())),
             flow: Engine::new(self.catalog.clone(), Arc::new(work), parallel),
         })
     }

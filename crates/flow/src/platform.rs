@@ -27,7 +27,7 @@ impl Work for PlatformWork {
         match task.kind {
             TaskKind::Ingest => self.ingest(&task.name, context).await,
             TaskKind::Backfill => self.backfill(&task.name, context).await,
-            TaskKind::Materialize => self.materialize(&task.name, context).await,
+            TaskKind::Materialize => self.materialize(&task.name).await,
             TaskKind::Train => self.train(&task.name, context).await,
             TaskKind::Monitor => self.monitor(&task.name, context).await,
         }
@@ -64,15 +64,18 @@ impl PlatformWork {
     }
 
     async fn backfill(&self, view: &str, context: &TaskContext) -> Result<Outcome, WorkError> {
-        let done =
-            self.features.backfill(view, &context.principal, context.progress.as_ref()).await.map_err(passing)?;
+        let done = self.features.backfill(view, &context.principal).await.map_err(passing)?;
+        let fresh = self.features.freshness(view).await.map_err(passing)?;
         let outcome = Outcome { unchanged: done.unchanged, ..Outcome::default() };
-        Ok(outcome.figure("rows", done.rows).figure("rows_written", done.rows_written).figure("version", done.version))
+        Ok(outcome
+            .figure("rows", fresh.rows)
+            .figure("rows_written", done.materialization.rows_written)
+            .figure("version", done.materialization.version))
     }
 
-    async fn materialize(&self, view: &str, context: &TaskContext) -> Result<Outcome, WorkError> {
-        let done = self.features.materialize_online(view, None, &context.principal).await.map_err(passing)?;
-        let outcome = Outcome { unchanged: done.unchanged, ..Outcome::default() };
+    async fn materialize(&self, view: &str) -> Result<Outcome, WorkError> {
+        let done = self.features.materialize_online(view, None).await.map_err(passing)?;
+        let outcome = Outcome { unchanged: done.rows == 0, ..Outcome::default() };
         Ok(outcome.figure("rows", done.rows).figure("entities", done.entities))
     }
 

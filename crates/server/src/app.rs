@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use mainspring_catalog::Catalog;
 use mainspring_features::FeatureStore;
 use mainspring_flow::Engine;
-use mainspring_govern::{Authorizer, Identity};
+use mainspring_govern::{AllowedHosts, Authorizer, Identity};
 use mainspring_lake::Lake;
 use mainspring_registry::Registry;
 use mainspring_serve::ServeEngine;
@@ -49,8 +49,8 @@ pub struct App {
     pub metrics: Arc<MetricsRegistry>,
     /// When the process started.
     pub started_at: Timestamp,
-    /// Names by which browsers may call this server, besides its loopback addresses.
-    pub hosts: Arc<Vec<String>>,
+    /// Names by which browsers may call this server.
+    pub hosts: Arc<AllowedHosts>,
 }
 
 impl App {

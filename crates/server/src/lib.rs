@@ -1,1 +1,21 @@
-//! Being laid out.
+//! The faces of the platform over HTTP: our own API, the console, and protocols that existing clients speak.
+//!
+//! Thin: a request passes the [guard](http::guard), which says who asks; a handler parses, asks the policy, calls one
+//! function of one layer, and renders. What handlers share is the [`App`], wired once in the binary.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
+)]
+
+pub mod api;
+mod app;
+pub mod console;
+pub mod faces;
+pub mod http;
+mod operate;
+mod routes;
+pub mod views;
+
+pub use app::{App, Layers};
+pub use routes::{router, serve};

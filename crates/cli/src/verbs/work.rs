@@ -7,7 +7,7 @@ use anyhow::Context;
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::DataFrame;
-use mainspring_features::FjallStore;
+use mainspring_features::{FeatureStore, FjallStore};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskGraph, TaskRun};
 use mainspring_catalog::ListQuery;
 use mainspring_lake::MaintainOptions;
@@ -73,8 +73,7 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
     let FeaturesVerb::Check { endpoint, sample, json } = verb;
     let stores = Stores::open(place, place.project().ok().as_ref()).await?;
     let project = stores.applied().await?;
-    let features =
-        mainspring_features::FeatureStore::open_offline(stores.lake.clone(), stores.catalog.clone(), project.clone()).await?;
+    let features = FeatureStore::offline(stores.lake.clone(), stores.catalog.clone(), project.clone());
     let endpoints: Vec<String> = match endpoint {
         Some(endpoint) => vec![endpoint],
         None => project.endpoints.keys().cloned().collect(),
@@ -83,19 +82,19 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
     for endpoint in &endpoints {
         reports.push((endpoint.clone(), features.check(endpoint, sample).await?));
     }
-    let agree = reports.iter().all(|(_, report)| report.mismatches.is_empty());
+    let agree = reports.iter().all(|(_, report)| report.values_different == 0);
     if json {
         let shown: Vec<_> =
             reports.iter().map(|(endpoint, report)| serde_json::json!({ "endpoint": endpoint, "report": report })).collect();
         output::json(&shown)?;
     } else {
         for (endpoint, report) in &reports {
-            let words = if report.mismatches.is_empty() { format!("{GOOD}agree{GOOD:#}") } else { format!("{BAD}differ{BAD:#}") };
+            let words = if report.values_different == 0 { format!("{GOOD}agree{GOOD:#}") } else { format!("{BAD}differ{BAD:#}") };
             output::text(&format!(
                 "{endpoint}: {words}, {} values of {} predictions compared, {} differ",
-                count(report.compared),
-                count(report.rows),
-                report.mismatches.len()
+                count(report.values_compared),
+                count(report.rows_checked),
+                count(report.values_different)
             ))?;
             for mismatch in report.mismatches.iter().take(20) {
                 output::text(&format!("  {mismatch}"))?;

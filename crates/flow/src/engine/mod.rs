@@ -281,11 +281,10 @@ impl Engine {
             let failed = request.graph.needs(task).any(|needed| {
                 tasks.get(needed).is_some_and(|record| matches!(record.state, TaskState::Failed | TaskState::Blocked))
             });
-            if let (true, Some(record)) = (failed, tasks.get_mut(task)) {
-                if record.state == TaskState::Pending {
-                    self.turn(record, TaskState::Blocked, principal, "flow.task_blocked").await?;
-                    say(events, FlowEvent::TaskEnded(Box::new(record.clone())));
-                }
+            let waiting = tasks.get_mut(task).filter(|record| failed && record.state == TaskState::Pending);
+            if let Some(record) = waiting {
+                self.turn(record, TaskState::Blocked, principal, "flow.task_blocked").await?;
+                say(events, FlowEvent::TaskEnded(Box::new(record.clone())));
             }
         }
         Ok(())

@@ -1,0 +1,210 @@
+//! `serve`: the server, wired in one screen; and `run` on a folder that a server holds.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use arc_swap::ArcSwap;
+use mainspring_catalog::{Catalog, ListQuery};
+use mainspring_flow::{FlowRun, RunRequest, RunState, TaskRun};
+use mainspring_govern::{AllowedHosts, check_bind};
+use mainspring_serve::{LakeSink, ServeConfig, ServeEngine, Sources};
+use mainspring_server::{App, Layers};
+use mainspring_spec::Project;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::work::open_online;
+use crate::args::ServeArgs;
+use crate::config::Place;
+use crate::output::{self, BOLD, Failure, talk};
+use crate::progress;
+use crate::wiring::{PARALLEL, Stores};
+
+/// How often the server looks whether something else is applied or live.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// The file in the state folder that says where the server of this folder listens.
+const ADDRESS_FILE: &str = "server.json";
+
+/// A server that is up.
+pub struct Running {
+    /// What its handlers share.
+    pub app: App,
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<std::io::Result<()>>,
+    following: JoinHandle<()>,
+    address_file: PathBuf,
+}
+
+/// `serve`.
+pub async fn serve(place: &Place, args: ServeArgs) -> Result<ExitCode, Failure> {
+    let project = place.folder.join(mainspring_spec::PROJECT_FILE).is_file().then(|| place.project()).transpose()?;
+    let stores = Stores::open(place, project.as_ref()).await?;
+    let listen = args.listen.unwrap_or(stores.config.listen);
+    let running = start(&stores, listen).await?;
+    // the first line on stdout says where, for people and for programs that started this one
+    output::text(&format!("{BOLD}Mainspring{BOLD:#} is at http://{}/", running.address))?;
+    std::io::stdout().flush()?;
+    asked_to_stop().await?;
+    talk("stopping: requests under way are answered, the prediction log is written");
+    running.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for Ctrl-C or a polite kill.
+pub async fn asked_to_stop() -> Result<(), Failure> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Starts the server of a folder.
+pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failure> {
+    check_bind(listen, stores.identity.has_keys())
+        .map_err(|refused| Failure::hinted(refused, "make a key first: mainspring key create NAME --role owner"))?;
+    let online = open_online(stores)?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listener.local_addr()?;
+
+    let project = stores.applied_or_empty().await?;
+    let layers = Arc::new(ArcSwap::from_pointee(stores.layers(&project, online.clone(), PARALLEL).await?));
+    let engine = ServeEngine::new(ServeConfig::default(), Arc::new(LakeSink::new(stores.lake.clone())));
+    let mut metrics = prometheus_client::registry::Registry::with_prefix("mainspring");
+    engine.register_metrics(&mut metrics);
+    stores.watch_metrics.register(&mut metrics);
+    let app = App {
+        catalog: stores.catalog.clone(),
+        lake: stores.lake.clone(),
+        registry: stores.registry.clone(),
+        serve: engine.clone(),
+        identity: stores.identity.clone(),
+        layers: layers.clone(),
+        metrics: Arc::new(metrics),
+        started_at: jiff::Timestamp::now(),
+        hosts: Arc::new(AllowedHosts::new(address, &[])),
+    };
+    engine.refresh(&sources(stores, &layers.load())).await;
+
+    let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project));
+    let (stop, mut stopped) = watch::channel(false);
+    let until = async move {
+        let _sender_gone = stopped.wait_for(|stop| *stop).await;
+    };
+    let server = tokio::spawn(mainspring_server::serve(app.clone(), listener, until));
+    let address_file = stores.config.state.join(ADDRESS_FILE);
+    let written = serde_json::to_vec(&Address { process: std::process::id(), url: format!("http://{address}") })?;
+    std::fs::write(&address_file, written).with_context(|| format!("cannot write {}", address_file.display()))?;
+    Ok(Running { app, address, stop, server, following, address_file })
+}
+
+impl Running {
+    /// Answers what is under way, writes what is queued, and ends.
+    pub async fn stop(self) -> Result<(), Failure> {
+        self.following.abort();
+        let _already_gone = std::fs::remove_file(&self.address_file);
+        self.stop.send_replace(true);
+        // connections that are kept open without a request do not hold the end up
+        match tokio::time::timeout(Duration::from_secs(5), self.server).await {
+            Ok(ended) => ended??,
+            Err(_) => tracing::debug!("connections were still open"),
+        }
+        self.app.serve.shutdown().await;
+        self.app.catalog.close().await;
+        Ok(())
+    }
+}
+
+fn sources(stores: &Stores, layers: &Layers) -> Sources {
+    Sources { project: layers.project.clone(), registry: stores.registry.clone(), features: layers.features.clone() }
+}
+
+/// Follows what is applied, and what is live, for as long as the server runs.
+async fn follow(
+    stores: Stores,
+    online: Arc<mainspring_features::FjallStore>,
+    layers: Arc<ArcSwap<Layers>>,
+    engine: Arc<ServeEngine>,
+    mut project: Arc<Project>,
+) {
+    let mut ticks = tokio::time::interval(FOLLOW);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match stores.applied_or_empty().await {
+            Ok(now) if now != project => match stores.layers(&now, online.clone(), PARALLEL).await {
+                Ok(made) => {
+                    tracing::info!(project = %now.file.project, "another project is applied");
+                    layers.store(Arc::new(made));
+                    project = now;
+                }
+                Err(failure) => tracing::error!(?failure, "the applied project cannot be taken up"),
+            },
+            Ok(_) => {}
+            // the server goes on with what it has
+            Err(failure) => tracing::warn!(?failure, "the catalog does not answer"),
+        }
+        engine.refresh(&sources(&stores, &layers.load())).await;
+    }
+}
+
+/// Where the server of a folder listens.
+#[derive(Debug, Serialize, Deserialize)]
+struct Address {
+    process: u32,
+    url: String,
+}
+
+/// The root of the server that runs on a folder, if one does.
+pub async fn address_of_running(state: &Path) -> Option<String> {
+    let address: Address = serde_json::from_slice(&std::fs::read(state.join(ADDRESS_FILE)).ok()?).ok()?;
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().ok()?;
+    let answer = client.get(format!("{}/health", address.url)).send().await.ok()?;
+    answer.status().is_success().then_some(address.url)
+}
+
+/// Has a server do a run, and follows it in the catalog.
+pub async fn run_there(server: &str, request: &RunRequest, catalog: &Catalog) -> anyhow::Result<FlowRun> {
+    #[derive(Deserialize)]
+    struct Started {
+        run: String,
+    }
+    let body = serde_json::json!({ "targets": request.targets, "force": request.force });
+    let answer = reqwest::Client::new().post(format!("{server}/api/v1/workflows/runs")).json(&body).send().await?;
+    if !answer.status().is_success() {
+        bail!("the server at {server} refused the run: {}", answer.text().await?);
+    }
+    let Started { run } = answer.json().await?;
+    talk(&format!("the server at {server} does the run"));
+    let mut told = BTreeSet::new();
+    loop {
+        for task in catalog.all::<TaskRun>(ListQuery::of(&run)).await? {
+            if task.document.state.is_final() && told.insert(task.document.task.clone()) {
+                talk(&progress::line(&task.document));
+            }
+        }
+        let now = catalog.get::<FlowRun>(&run).await?.ok_or_else(|| anyhow!("run {run} is gone from the catalog"))?;
+        if now.document.state != RunState::Running {
+            return Ok(now.document);
+        }
+        if address_of_running_at(server).await.is_none() {
+            bail!("the server at {server} is gone; `mainspring run` takes run {run} up where it was");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn address_of_running_at(server: &str) -> Option<()> {
+    reqwest::get(format!("{server}/health")).await.ok().map(|_| ())
+}

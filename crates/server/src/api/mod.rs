@@ -1,0 +1,10 @@
+//! Our own API.
+
+use axum::Router;
+
+use crate::app::App;
+
+/// The routes.
+pub fn router() -> Router<App> {
+    Router::new()
+}

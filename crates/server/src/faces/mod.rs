@@ -1,0 +1,128 @@
+//! Protocols. Each face translates between its wire format and one function of a layer, and decides nothing.
+
+use std::sync::Arc;
+
+use axum::Router;
+use mainspring_catalog::{Change, Principal};
+use mainspring_govern::{Denied, Resource};
+use mainspring_serve::{Endpoint, ServeEngine};
+
+use crate::app::App;
+
+pub mod oip;
+pub mod predict;
+
+/// The routes of all faces of inference, under the policy of the project that is applied.
+pub fn router(engine: Arc<ServeEngine>, app: App) -> Router {
+    let gate: Gate = Arc::new(move |principal, action, endpoint| {
+        let resource = Resource::new("endpoint", endpoint);
+        let denied = match app.layers().authorizer.check(principal, action, &resource) {
+            Ok(()) => return Ok(()),
+            Err(denied) => denied,
+        };
+        if !action.ends_with(".read") {
+            let attempt = Change::new(principal, action, resource.to_string()).denied();
+            let catalog = app.catalog.clone();
+            tokio::spawn(async move {
+                if let Err(error) = catalog.commit(attempt).await {
+                    tracing::error!(%error, action, "a denied attempt could not be audited");
+                }
+            });
+        }
+        Err(denied)
+    });
+    let served = Served { engine, gate };
+    oip::router(served.clone()).merge(predict::router(served))
+}
+
+/// Decides whether somebody may do something (`endpoint.predict`, `endpoint.read`) to an endpoint.
+pub type Gate = Arc<dyn Fn(&Principal, &'static str, &str) -> Result<(), Denied> + Send + Sync>;
+
+/// What the faces of inference share. Both expect the [guard](crate::http::guard) before them, which names the
+/// [`Caller`](crate::http::Caller) in the request's extensions; a request without one is refused.
+#[derive(Clone)]
+pub struct Served {
+    /// Answers.
+    pub engine: Arc<ServeEngine>,
+    /// Decides.
+    pub gate: Gate,
+}
+
+/// Why a request for a prediction fails, before a face puts it into its own words.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody said who asks.
+    #[error("the request does not say who asks; send an API key as `Authorization: Bearer ...`")]
+    Unauthenticated,
+    /// Who asks may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The body is larger than it may be.
+    #[error("the body is larger than the {most} bytes allowed; send the rows in parts")]
+    TooLarge {
+        /// The most bytes.
+        most: usize,
+    },
+    /// The body did not arrive whole.
+    #[error("the body could not be read: {0}")]
+    Body(String),
+    /// The engine could not answer.
+    #[error(transparent)]
+    Serve(#[from] mainspring_serve::Error),
+}
+
+impl Served {
+    /// The endpoint, if the caller may do that to it.
+    pub(crate) fn endpoint(
+        &self,
+        caller: Option<&Principal>,
+        action: &'static str,
+        name: &str,
+    ) -> Result<Arc<Endpoint>, Refusal> {
+        let caller = caller.ok_or(Refusal::Unauthenticated)?;
+        (self.gate)(caller, action, name)?;
+        Ok(self.engine.endpoint(name)?)
+    }
+}
+
+/// The most bytes of a request for predictions: 10,000 rows of 100 numbers in JSON and room for as much again.
+pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// The body, or why there is none.
+pub(crate) fn body(
+    read: Result<axum::body::Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<axum::body::Bytes, Refusal> {
+    read.map_err(|rejection| match rejection.status() {
+        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge { most: BODY_BYTES_MAX },
+        _ => Refusal::Body(rejection.body_text()),
+    })
+}
+
+impl Refusal {
+    /// The HTTP status, which both faces share.
+    pub(crate) fn status(&self) -> axum::http::StatusCode {
+        use axum::http::StatusCode;
+        use mainspring_serve::ErrorKind;
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::Serve(error) => match error.kind() {
+                ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+                ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+                ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                ErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+
+    /// Seconds after which to come again, where that may help.
+    pub(crate) fn retry_after(&self) -> Option<&'static str> {
+        use axum::http::StatusCode;
+        matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE).then_some("1")
+    }
+}

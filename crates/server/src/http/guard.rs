@@ -1,0 +1,83 @@
+//! Who asks, and whether they may: every request passes here before anything is done for it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use mainspring_catalog::{Change, Principal};
+use mainspring_govern::{Resource, Unauthenticated};
+
+use crate::app::App;
+use crate::http::Problem;
+
+/// Who sent a request; handlers take it as an extension.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// As they were authenticated.
+    pub principal: Principal,
+}
+
+impl Caller {
+    /// Lets the caller pass, or answers 403 and leaves an entry in the audit log when it was no mere look.
+    ///
+    /// # Errors
+    ///
+    /// The policy's no, as a [`Problem`].
+    pub async fn may(&self, app: &App, action: &str, kind: &str, name: &str) -> Result<(), Problem> {
+        let resource = Resource::new(kind, name);
+        let Err(denied) = app.layers().authorizer.check(&self.principal, action, &resource) else { return Ok(()) };
+        if !action.ends_with(".read") {
+            let attempt = Change::new(&self.principal, action, resource.to_string()).denied();
+            if let Err(error) = app.catalog.commit(attempt).await {
+                tracing::error!(%error, action, "a denied attempt could not be audited");
+            }
+        }
+        Err(Problem::forbidden(denied.to_string()))
+    }
+}
+
+/// Pages take nothing from elsewhere, run no inline script, and are framed by nobody.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Checks host, origin and credentials, and names the caller to what follows.
+pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    match admit(&app, request.headers(), peer) {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal.clone());
+            request.extensions_mut().insert(Caller { principal });
+            secured(next.run(request).await)
+        }
+        Err(refused) => secured(refused.into_response()),
+    }
+}
+
+fn admit(app: &App, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Principal, Problem> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    app.hosts.check(text(header::HOST), text(header::ORIGIN)).map_err(|error| Problem::forbidden(error.to_string()))?;
+    // without a known peer nobody is taken for the local owner
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    app.identity.authenticate(text(header::AUTHORIZATION), peer).map_err(|error| match error {
+        Unauthenticated::TooManyAttempts { .. } => Problem {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            title: "too many attempts",
+            detail: error.to_string(),
+            trace_id: None,
+        },
+        _ => Problem::unauthenticated(error.to_string()),
+    })
+}
+
+fn secured(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_page {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    }
+    response
+}

@@ -1,0 +1,88 @@
+//! Every route of the one HTTP port.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use axum::{Router, middleware};
+use mainspring_catalog::Principal;
+use mainspring_govern::Resource;
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::timeout::TimeoutLayer;
+
+use crate::app::App;
+use crate::faces::Served;
+use crate::http::{Problem, asset, guard};
+use crate::{api, console, faces, operate};
+
+/// The largest request body; a thousand rows of a hundred numbers take about 1 MB.
+const BODY_BYTES_MAX: usize = 32 << 20;
+/// The longest an answer may take; predictions have their own, shorter limits.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Smaller answers are not worth compressing: a prediction is one packet.
+const COMPRESS_ABOVE: u16 = 4_096;
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    let compressed = SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::const_new("application/octet-stream"));
+    let slow = Router::new()
+        .merge(console::router())
+        .merge(api::router())
+        .merge(operate::router())
+        .with_state(app.clone())
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
+        .layer(CompressionLayer::new().compress_when(compressed.clone()));
+    Router::new()
+        .merge(faces::oip::router(served(&app)))
+        .merge(faces::predict::router(served(&app)))
+        .merge(slow)
+        .fallback(unknown)
+        .layer(middleware::from_fn_with_state(app, guard))
+        // who asks does not matter for these
+        .route("/health", get(|| async { "OK" }))
+        .merge(Router::new().route("/assets/{name}", get(asset)).layer(CompressionLayer::new().compress_when(compressed)))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CatchPanicLayer::new())
+}
+
+/// What the faces of inference are given: the engine, and the policy as it is at each request.
+fn served(app: &App) -> Served {
+    let layers = app.layers.clone();
+    let gate = move |principal: &Principal, action: &'static str, endpoint: &str| {
+        layers.load().authorizer.check(principal, action, &Resource::new("endpoint", endpoint))
+    };
+    Served { engine: app.serve.clone(), gate: Arc::new(gate) }
+}
+
+async fn unknown(uri: Uri) -> impl IntoResponse {
+    Problem::not_found(format!("there is nothing at {}; the API is under /api/v1/ and the console at /", uri.path()))
+}
+
+/// Answers requests until told to stop; those under way are answered still.
+///
+/// # Errors
+///
+/// When the listener fails.
+pub async fn serve(
+    app: App,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    // answers are small and awaited: they are not held back for company
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
+    });
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
+}
