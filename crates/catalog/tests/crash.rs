@@ -131,9 +131,8 @@ async fn writer_without_end() {
             }
         })
     };
-    for task in (0..WRITERS).map(writer).collect::<Vec<_>>() {
-        task.await.unwrap();
-    }
+    let (ended, ..) = futures::future::select_all((0..WRITERS).map(writer)).await;
+    panic!("a writer ended, though it has no end: {ended:?}");
 }
 
 /// SplitMix64: a well-mixed number from a poor one.

@@ -9,6 +9,8 @@
 //!   a key ([`check_bind`]), and a browser that was tricked into asking a local address is refused
 //!   ([`AllowedHosts`]).
 //! - Keys are shown once and kept as hashes.
+//! - A column that is marked `personal` at its source stays marked in every view, training set and prediction log
+//!   made from it ([`PrivacyMarks`]).
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
@@ -18,12 +20,14 @@ mod access;
 mod error;
 mod identity;
 mod network;
+mod privacy;
 
 pub use access::{ACTIONS, Authorizer, Denied, Resource, Role, Roles, default_policy};
 pub use error::{Error, PolicyProblem};
 pub use identity::{ApiKey, CreatedKey, Identity, NewKey, Secret, Unauthenticated};
 pub use mainspring_catalog::{Principal, PrincipalKind};
 pub use network::{AllowedHosts, ForbiddenHost, RefusedBind, check_bind};
+pub use privacy::PrivacyMarks;
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

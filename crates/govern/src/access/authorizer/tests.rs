@@ -177,6 +177,13 @@ fn an_empty_file_permits_nothing() {
     assert!(denied.reason.contains("no role alone does"), "{denied}");
 }
 
+#[test]
+fn the_example_project_shows_the_default_policies() {
+    let shown = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/flights/policies/default.cedar");
+
+    assert_eq!(std::fs::read_to_string(shown).unwrap(), default_policy());
+}
+
 /// Not a bound on time, which depends on the machine: a decision made before is not made again.
 #[test]
 fn decisions_are_remembered_within_bounds() {

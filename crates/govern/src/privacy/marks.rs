@@ -1,0 +1,239 @@
+//! Marks over a whole project.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainspring_spec::{FeatureView, InputRef, Project, ViewKind};
+
+use super::query::{follow, mentions};
+
+/// Which columns of which tables tell of persons. Names are in lower case.
+///
+/// A column is marked at its source by `personal: true`, and from there on whatever is made from it. Where the key of
+/// an entity is marked, everything in its views is: it tells of the person that the key names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrivacyMarks {
+    sources: BTreeMap<String, BTreeSet<String>>,
+    views: BTreeMap<String, BTreeSet<String>>,
+    training: BTreeMap<String, BTreeSet<String>>,
+    predictions: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl PrivacyMarks {
+    /// Follows the marks of a project that was validated.
+    #[must_use]
+    pub fn of(project: &Project) -> Self {
+        let mut marks = Self { sources: source_marks(project), ..Self::default() };
+        // Views read views, in any order of names; the deepest chain is as long as there are views.
+        for _ in 0..=project.feature_views.len() {
+            let views: BTreeMap<_, _> =
+                project.feature_views.values().map(|view| (view.name.clone(), marks.view(project, view))).collect();
+            if views == marks.views {
+                break;
+            }
+            marks.views = views;
+        }
+        marks.training = project.models.keys().map(|model| (model.clone(), marks.training(project, model))).collect();
+        marks.predictions = project
+            .endpoints
+            .values()
+            .map(|endpoint| (endpoint.name.clone(), marks.training.get(&endpoint.model).cloned().unwrap_or_default()))
+            .collect();
+        marks
+    }
+
+    /// The marked columns of a table, `schema.name`, in lower case; none for a table that is not known.
+    #[must_use]
+    pub fn columns(&self, table: &str) -> BTreeSet<String> {
+        let (schema, name) = table.split_once('.').unwrap_or(("sources", table));
+        let any = self.sources.values().any(|columns| !columns.is_empty());
+        let only = |column: &str, marked: bool| marked.then(|| column.to_owned()).into_iter().collect();
+        match schema {
+            "sources" => self.sources.get(name).cloned().unwrap_or_default(),
+            "features" => self.views.get(name).cloned().unwrap_or_default(),
+            "training" => self.training.get(name).cloned().unwrap_or_default(),
+            "predictions" => self.predictions.get(name).cloned().unwrap_or_default(),
+            // The whole row as text.
+            "quarantine" => only("row", self.sources.get(name).is_some_and(|columns| !columns.is_empty())),
+            // Labels that were pushed carry the key of an observation of any model.
+            "monitoring" => only("key", any && name == "labels"),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Whether a column is marked.
+    #[must_use]
+    pub fn is_personal(&self, table: &str, column: &str) -> bool {
+        self.columns(table).contains(&column.to_lowercase())
+    }
+
+    fn of_table(&self, name: &str) -> BTreeSet<String> {
+        self.sources.get(name).or_else(|| self.views.get(name)).cloned().unwrap_or_default()
+    }
+
+    fn view(&self, project: &Project, view: &FeatureView) -> BTreeSet<String> {
+        let mut marked = match view.kind() {
+            ViewKind::Sql => {
+                let query = view.sql.as_deref().unwrap_or_default();
+                let tables = mainspring_spec::table_names(query).unwrap_or_default();
+                let mut marked = tables.iter().flat_map(|table| self.of_table(table)).collect();
+                follow(query, &mut marked);
+                marked
+            }
+            ViewKind::Windowed => {
+                let from = self.of_table(view.from.as_deref().unwrap_or_default());
+                let of_marked = view
+                    .aggregates
+                    .iter()
+                    .filter(|aggregate| aggregate.of.as_deref().is_some_and(|of| mentions(of, &from)))
+                    .flat_map(|aggregate| aggregate.windows.iter().map(|window| aggregate.feature_name(*window)))
+                    .collect::<Vec<_>>();
+                // What the table of events calls a person is called so here too: the keys.
+                from.into_iter().chain(of_marked.into_iter().map(|name| name.to_lowercase())).collect()
+            }
+            ViewKind::Request => self.request_view(view),
+        };
+        let keys = view.entity.as_ref().and_then(|entity| project.entities.get(entity)).map(|entity| &entity.keys);
+        if keys.is_some_and(|keys| keys.iter().any(|key| marked.contains(&key.name.to_lowercase()))) {
+            marked.extend(view.feature_names().iter().map(|name| name.to_lowercase()));
+        }
+        marked
+    }
+
+    /// A request brings what has no source: a field is marked when any source marks a column of its name.
+    fn request_view(&self, view: &FeatureView) -> BTreeSet<String> {
+        let anywhere: BTreeSet<&String> = self.sources.values().flatten().collect();
+        let fields = view.request.iter().map(|field| field.name.to_lowercase());
+        let mut marked: BTreeSet<String> = fields.filter(|name| anywhere.contains(name)).collect();
+        let used = view.uses.iter().map(|name| name.rsplit('.').next().unwrap_or(name).to_lowercase());
+        marked.extend(used.filter(|name| self.views.values().any(|columns| columns.contains(name))));
+        let made = view.expressions.iter().filter(|expression| mentions(&expression.sql, &marked));
+        let made: Vec<_> = made.map(|expression| expression.name.to_lowercase()).collect();
+        marked.extend(made);
+        marked
+    }
+
+    /// The marked columns of a training set, and of the log of predictions made from the same inputs.
+    fn training(&self, project: &Project, model: &str) -> BTreeSet<String> {
+        let Some(declared) = project.models.get(model) else { return BTreeSet::new() };
+        let mut marked = self.of_table(&declared.observations.from);
+        let anywhere: BTreeSet<String> = self.sources.values().flatten().cloned().collect();
+        // What a request must bring under a marked name is marked, whichever table it is looked up in.
+        let fields = project.request_fields(model).unwrap_or_default();
+        marked.extend(fields.iter().map(|field| field.name.to_lowercase()).filter(|name| anywhere.contains(name)));
+        match project.resolve_model(model) {
+            Ok(resolved) => marked.extend(resolved.inputs.iter().filter_map(|input| match input {
+                InputRef::Feature { view, feature } => {
+                    let feature = feature.to_lowercase();
+                    self.views.get(view).is_some_and(|columns| columns.contains(&feature)).then_some(feature)
+                }
+                InputRef::Column { .. } => None,
+            })),
+            // A model that does not resolve is refused before it is trained.
+            Err(_) => marked.extend(anywhere),
+        }
+        // The label is made by a name that the observations do not have.
+        if mentions(&declared.observations.label, &marked) {
+            marked.insert("label".into());
+        }
+        marked
+    }
+}
+
+fn source_marks(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
+    let marks = project.sources.values().map(|source| {
+        let columns = source.columns.iter().filter(|column| column.personal);
+        let mut marked: BTreeSet<String> = columns.map(|column| column.name.to_lowercase()).collect();
+        for derived in &source.derive {
+            if mentions(&derived.sql, &marked) {
+                marked.insert(derived.name.to_lowercase());
+            }
+        }
+        (source.name.clone(), marked)
+    });
+    marks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> Project {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("mainspring.yaml", "project: shop\n");
+        write(
+            "sources/orders.yaml",
+            "source: orders
+path: orders.csv
+columns:
+  - {name: order_id, type: int64}
+  - {name: email, type: string, personal: true}
+  - {name: shop, type: string}
+  - {name: amount, type: float64}
+  - {name: at, type: timestamp}
+derive:
+  - {name: domain, type: string, sql: \"split_part(email, '@', 2)\"}
+  - {name: cents, type: float64, sql: amount * 100}
+key: [order_id]
+event_time: at
+",
+        );
+        write(
+            "features/shop.yaml",
+            "entity: shop
+keys: [{name: shop, type: string}]
+---
+entity: customer
+keys: [{name: email, type: string}]
+---
+feature_view: shop_latest
+entity: shop
+sql: SELECT shop, at, amount AS last_amount, domain AS last_domain FROM orders
+event_time: at
+features: {last_amount: the amount, last_domain: the domain}
+---
+feature_view: shop_counts
+entity: shop
+from: orders
+event_time: at
+aggregates:
+  - {name: orders, function: count, windows: [1h, 24h]}
+  - {name: people, function: distinct, of: email, windows: [24h]}
+---
+feature_view: customer_counts
+entity: customer
+from: orders
+event_time: at
+aggregates:
+  - {name: bought, function: count, windows: [24h]}
+",
+        );
+        mainspring_spec::load(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn a_mark_at_the_source_reaches_what_is_made_from_it() {
+        let marks = PrivacyMarks::of(&project());
+        let marked = |table: &str| marks.columns(table).into_iter().collect::<Vec<_>>();
+
+        assert_eq!(marked("sources.orders"), ["domain", "email"]);
+        assert!(marks.is_personal("features.shop_latest", "Last_Domain"));
+        assert!(!marks.is_personal("features.shop_latest", "last_amount"));
+        assert!(marks.is_personal("features.shop_counts", "people_24h"));
+        assert!(!marks.is_personal("features.shop_counts", "orders_1h"));
+        assert_eq!(marked("quarantine.orders"), ["row"]);
+        assert_eq!(marked("monitoring.labels"), ["key"]);
+        assert!(marked("features.unknown").is_empty());
+    }
+
+    #[test]
+    fn everything_about_an_entity_named_by_a_person_is_marked() {
+        let marks = PrivacyMarks::of(&project());
+
+        assert!(marks.is_personal("features.customer_counts", "bought_24h"));
+    }
+}
