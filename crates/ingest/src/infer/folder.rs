@@ -37,7 +37,9 @@ pub async fn init_from(folder: &Path, path: &str, options: &InferOptions) -> Res
     let mut inferred = infer_source(path, &here, options).await?;
     inferred.source.path = path_from(folder, path, &here);
 
-    let pages = pages(&inferred, folder);
+    let home = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let project = options.project.clone().or_else(|| home.file_name().map(|name| mended_name(&name.to_string_lossy())));
+    let pages = pages(&inferred, project.as_deref().unwrap_or(&inferred.source.name));
     for (name, _) in &pages.files {
         let at = folder.join(name);
         if at.exists() {
@@ -80,21 +82,20 @@ struct Calendar {
     features: Vec<(String, String, &'static str)>,
 }
 
-fn pages(inferred: &InferredSource, folder: &Path) -> Pages {
+fn pages(inferred: &InferredSource, project: &str) -> Pages {
     let source = &inferred.source;
     let model = mended_name(&inferred.label.column);
     let calendar = source.event_time.as_ref().map(|time| calendar(inferred, time));
-    let project = folder.file_name().map_or_else(|| source.name.clone(), |name| mended_name(&name.to_string_lossy()));
     let request = request(inferred);
     let mut files = vec![
-        ("mainspring.yaml".to_owned(), project_page(&project, inferred)),
+        ("mainspring.yaml".to_owned(), project_page(project, inferred)),
         (format!("sources/{}.yaml", source.name), source_page(source)),
         (format!("models/{model}.yaml"), model_page(&model, inferred, calendar.as_ref())),
         (format!("endpoints/{model}.yaml"), endpoint_page(&model, inferred)),
         (format!("monitors/{model}.yaml"), monitor_page(&model, inferred)),
         ("policies/default.cedar".to_owned(), mainspring_govern::default_policy().to_owned()),
         (".gitignore".to_owned(), ".mainspring/\n".to_owned()),
-        ("README.md".to_owned(), readme(&project, &model, inferred, &request)),
+        ("README.md".to_owned(), readme(project, &model, inferred, &request)),
     ];
     if let Some(calendar) = &calendar {
         files.push((format!("features/{}.yaml", calendar.view), calendar_page(calendar)));

@@ -23,6 +23,8 @@ pub use folder::{Initialised, init_from};
 /// What the person knows already; the rest is inferred.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InferOptions {
+    /// The project's name. By default the folder's.
+    pub project: Option<String>,
     /// The source's name. By default the file's.
     pub name: Option<String>,
     /// The column to predict.
