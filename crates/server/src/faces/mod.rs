@@ -11,6 +11,8 @@ use crate::app::App;
 
 pub mod oip;
 pub mod predict;
+#[cfg(test)]
+mod testing;
 
 /// The routes of all faces of inference, under the policy of the project that is applied.
 pub fn router(engine: Arc<ServeEngine>, app: App) -> Router {

@@ -10,6 +10,8 @@ mod error;
 mod metadata;
 mod question;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use axum::body::Bytes;
@@ -159,7 +161,8 @@ async fn answer(
             same_version(&endpoint, deployed, version)?;
             let read = wire::InferRequest::parse(&body)?;
             let question = question::of(&read, &deployed.plan, model, rows_max)?;
-            request = Some(wire::Asked { id: read.id.map(Into::into), outputs: answer::wanted(read.outputs, deployed)? });
+            request =
+                Some(wire::Asked { id: read.id.map(Into::into), outputs: answer::wanted(read.outputs, deployed)? });
             Ok(question)
         })
         .await
@@ -175,11 +178,7 @@ fn principal(caller: &Asker) -> Option<&Principal> {
 }
 
 /// A version in the path must be the one that answers.
-fn same_version(
-    endpoint: &Endpoint,
-    deployed: &mainspring_serve::Deployed,
-    asked: Option<&str>,
-) -> Result<(), Error> {
+fn same_version(endpoint: &Endpoint, deployed: &mainspring_serve::Deployed, asked: Option<&str>) -> Result<(), Error> {
     let serving = deployed.live.as_ref().map(|live| live.version_text.as_str());
     match asked {
         Some(asked) if serving != Some(asked) => Err(Error::OtherVersion {

@@ -34,7 +34,9 @@ fn as_of(request: &InferRequest<'_>) -> Result<Option<i64>, Error> {
     };
     let parsed = given.as_str().and_then(mainspring_features::timestamp);
     parsed.map(Some).ok_or_else(|| {
-        Error::Invalid(format!("the parameter `as_of` is {given}, which is no time; write it as \"2013-07-01T12:00:00Z\""))
+        Error::Invalid(format!(
+            "the parameter `as_of` is {given}, which is no time; write it as \"2013-07-01T12:00:00Z\""
+        ))
     })
 }
 
@@ -53,7 +55,10 @@ fn count_rows(request: &InferRequest<'_>) -> Result<usize, Error> {
         let nested = data.lengths.len() > 1 && data.elements.len() > 0;
         let as_shape = || data.lengths.iter().map(|length| *length as u64).eq(shape.iter().copied());
         if nested && !as_shape() {
-            return invalid(format!("input `{name}` has the shape {shape:?}, its lists are nested as {:?}", data.lengths));
+            return invalid(format!(
+                "input `{name}` has the shape {shape:?}, its lists are nested as {:?}",
+                data.lengths
+            ));
         }
         let Some(&first) = shape.first() else {
             return invalid(format!("input `{name}` has no shape; the first number of a shape is the number of rows"));
@@ -84,15 +89,20 @@ fn given(request: &InferRequest<'_>, plan: &Plan, rows: usize) -> Result<Given, 
             return invalid(format!("there are two inputs called `{}`", tensor.name));
         }
     }
-    let inputs: Vec<(&str, DataType)> = plan.inputs.iter().map(|input| (input.name.as_str(), input.data_type)).collect();
-    let fields: Vec<(&str, DataType)> = plan.fields.iter().map(|field| (field.name.as_str(), field.data_type)).collect();
-    let knows = |columns: &[(&str, DataType)]| tensors.keys().all(|name| columns.iter().any(|(known, _)| known == name));
+    let inputs: Vec<(&str, DataType)> =
+        plan.inputs.iter().map(|input| (input.name.as_str(), input.data_type)).collect();
+    let fields: Vec<(&str, DataType)> =
+        plan.fields.iter().map(|field| (field.name.as_str(), field.data_type)).collect();
+    let knows =
+        |columns: &[(&str, DataType)]| tensors.keys().all(|name| columns.iter().any(|(known, _)| known == name));
     let has_all_inputs = inputs.iter().all(|(name, _)| tensors.contains_key(name));
     if has_all_inputs && knows(&inputs) {
         return Ok(Given::Inputs(columns(&tensors, &inputs, rows)?));
     }
     if knows(&fields) && !fields.is_empty() {
-        if let Some(missing) = plan.fields.iter().find(|field| field.required && !tensors.contains_key(field.name.as_str())) {
+        if let Some(missing) =
+            plan.fields.iter().find(|field| field.required && !tensors.contains_key(field.name.as_str()))
+        {
             return invalid(format!("the input `{}` is missing; send null when it is not known", missing.name));
         }
         return Ok(Given::Fields(columns(&tensors, &fields, rows)?));
@@ -142,7 +152,10 @@ fn columns(
     for (column, (name, data_type)) in wanted.iter().enumerate() {
         let Some(tensor) = tensors.get(name) else { continue };
         if tensor.data.elements.len() != rows {
-            return invalid(format!("input `{name}` has the shape {:?}; it takes [{rows}] or [{rows}, 1]", tensor.shape));
+            return invalid(format!(
+                "input `{name}` has the shape {:?}; it takes [{rows}] or [{rows}, 1]",
+                tensor.shape
+            ));
         }
         for row in 0..rows {
             values[row * wanted.len() + column] = typed(tensor, row, *data_type)?;
@@ -163,9 +176,8 @@ fn typed(tensor: &InputTensor<'_>, at: usize, column: DataType) -> Result<Value,
         (Cell::Null, _) => return Ok(Value::Null),
         (Cell::Bool(_), Datatype::Bool) | (Cell::Text(_), Datatype::Bytes) => true,
         (Cell::Number(number), _) => {
-            let in_range = |(least, most): (i128, i128)| {
-                number.fract() == 0.0 && (least..=most).contains(&(*number as i128))
-            };
+            let in_range =
+                |(least, most): (i128, i128)| number.fract() == 0.0 && (least..=most).contains(&(*number as i128));
             datatype.is_float() || datatype.whole_range().is_some_and(in_range)
         }
         (Cell::Whole(whole), _) => {
@@ -185,7 +197,9 @@ fn typed(tensor: &InputTensor<'_>, at: usize, column: DataType) -> Result<Value,
         (Cell::Number(number), DataType::Float64) => Some(Value::Float(*number)),
         (Cell::Whole(number), DataType::Float64) => Some(Value::Float(*number as f64)),
         (Cell::Bool(flag), DataType::Bool) => Some(Value::Bool(*flag)),
-        (Cell::Number(_), DataType::Bool) => whole().filter(|bit| *bit == 0 || *bit == 1).map(|bit| Value::Bool(bit == 1)),
+        (Cell::Number(_), DataType::Bool) => {
+            whole().filter(|bit| *bit == 0 || *bit == 1).map(|bit| Value::Bool(bit == 1))
+        }
         (Cell::Bool(flag), DataType::Int64) => Some(Value::Int(i64::from(*flag))),
         (Cell::Bool(flag), DataType::Float64) => Some(Value::Float(f64::from(u8::from(*flag)))),
         (_, DataType::Int64) => whole().map(Value::Int),

@@ -1,8 +1,8 @@
 //! The answer as JSON, written straight from the scores.
 
 use mainspring_serve::{Answer, Prediction};
-use serde::ser::{SerializeSeq, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
 use uuid::Uuid;
 
 /// Writes `{"model", "version", "degraded", "predictions": [{"prediction_id", "prediction", "class", "probabilities"}]}`.

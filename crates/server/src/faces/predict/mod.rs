@@ -2,6 +2,8 @@
 //! looked up.
 
 mod answer;
+#[cfg(test)]
+mod tests;
 
 use axum::Extension;
 use axum::Router;

@@ -1,0 +1,193 @@
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value as Json, json};
+
+use crate::faces::BODY_BYTES_MAX;
+use crate::faces::testing::{declared, faces};
+
+const FARE: &str = "/v2/models/fare/infer";
+
+fn tensor(name: &str, datatype: &str, shape: Json, data: Json) -> Json {
+    json!({ "name": name, "datatype": datatype, "shape": shape, "data": data })
+}
+
+fn request(inputs: &[Json]) -> String {
+    json!({ "inputs": inputs }).to_string()
+}
+
+/// All four inputs of `fare`, two rows.
+fn named() -> Vec<Json> {
+    vec![
+        tensor("carrier", "BYTES", json!([2]), json!(["DL", "UA"])),
+        tensor("seats", "INT32", json!([2, 1]), json!([[180], [90]])),
+        tensor("wind", "FP32", json!([2]), json!([3, null])),
+        tensor("holiday", "BOOL", json!([2]), json!([false, true])),
+    ]
+}
+
+#[tokio::test]
+async fn server_and_models_describe_themselves() {
+    let faces = faces().await;
+
+    assert_eq!(faces.get("/v2").await.body["name"], "mainspring");
+    assert_eq!(faces.get("/v2/health/live").await.status, 200);
+    assert_eq!(faces.get("/v2/health/ready").await.body, json!({ "ready": true }));
+    assert_eq!(faces.get("/v2/models/fare/ready").await.body, json!({ "name": "fare", "ready": true }));
+    assert_eq!(faces.get("/v2/models/fare/versions/3/ready").await.status, 200);
+    assert_eq!(faces.get("/v2/models/fare/versions/4/ready").await.status, 404);
+    let fare = faces.get("/v2/models/fare").await.body;
+    assert_eq!(fare["versions"], json!(["3"]));
+    assert_eq!(fare["inputs"][0], json!({ "name": "carrier", "datatype": "BYTES", "shape": [-1] }));
+    assert_eq!(fare["inputs"][3]["datatype"], "BOOL");
+    let cause = faces.get("/v2/models/cause/versions/12").await.body;
+    let outputs: Vec<&str> = cause["outputs"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap()).collect();
+    assert_eq!(outputs, ["prediction", "class", "probabilities", "prediction_id"]);
+}
+
+#[tokio::test]
+async fn one_tensor_named_tensors_and_fields_ask_the_same() {
+    let faces = faces().await;
+    let numbers = [1.0, 180.0, 3.0, 0.0, 0.0, 90.0, 0.0, 1.0];
+    let nested = json!([[1, 180, 3, 0], [0, 90, null, 1]]);
+    let fields = [
+        tensor("carrier", "BYTES", json!([2]), json!(["DL", "UA"])),
+        tensor("seats", "INT64", json!([2]), json!([180, 90])),
+    ];
+    for (inputs, expected) in [
+        (vec![tensor("input", "FP64", json!([2, 4]), json!(numbers))], json!([1210.0, 190.0])),
+        (vec![tensor("input", "FP32", json!([2, 4]), nested.clone())], json!([1210.0, 190.0])),
+        (vec![tensor("input", "INT64", json!([2, 4]), nested)], json!([1210.0, 190.0])),
+        (named(), json!([1210.0, 190.0])),
+        (fields.to_vec(), json!([1210.0, 120.0])),
+    ] {
+        let answered = faces.post(FARE, request(&inputs)).await;
+
+        assert_eq!(answered.status, 200, "{:?}", answered.body);
+        let output = &answered.body["outputs"][0];
+        assert_eq!((&output["name"], &output["shape"]), (&json!("prediction"), &json!([2])));
+        assert_eq!(output["data"], expected, "{inputs:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_names_request_model_and_version_and_has_the_outputs_asked_for() {
+    let faces = faces().await;
+    let inputs = json!([tensor("flight", "BYTES", json!([2]), json!(["UA1", "UA2"]))]);
+
+    let all = json!({ "id": "7", "inputs": inputs }).to_string();
+    let all = faces.post("/v2/models/cause/versions/12/infer", all).await.body;
+    assert_eq!((&all["id"], &all["model_name"], &all["model_version"]), (&json!("7"), &json!("cause"), &json!("12")));
+    assert_eq!(
+        all["outputs"][1],
+        json!({ "name": "class", "datatype": "BYTES", "shape": [2], "data": ["weather", "weather"] })
+    );
+    let shares = json!([0.25, 0.5, 0.25, 0.25, 0.5, 0.25]);
+    assert_eq!((&all["outputs"][2]["shape"], &all["outputs"][2]["data"]), (&json!([2, 3]), &shares));
+
+    let some = json!({ "inputs": inputs, "outputs": [{ "name": "prediction_id", "parameters": {} }] }).to_string();
+    let some = faces.post("/v2/models/cause/infer", some).await.body;
+    assert!(some.get("id").is_none());
+    assert_eq!(some["outputs"].as_array().unwrap().len(), 1);
+    assert_eq!(some["outputs"][0]["data"][1].as_str().unwrap().len(), 36);
+}
+
+#[tokio::test]
+async fn each_mistake_is_an_error_with_its_status() {
+    let faces = faces().await;
+    let one = |name, datatype, shape, data| request(&[tensor(name, datatype, shape, data)]);
+    let without = |at: usize| {
+        let mut inputs = named();
+        inputs.remove(at);
+        request(&inputs)
+    };
+    let with = |at: usize, tensor: Json| {
+        let mut inputs = named();
+        inputs[at] = tensor;
+        request(&inputs)
+    };
+    for (body, status, words) in [
+        (String::new(), 400, "EOF"),
+        ("[]".to_owned(), 400, "not one of Open Inference Protocol V2"),
+        ("{}".to_owned(), 400, "missing field `inputs`"),
+        (request(&named())[..40].to_owned(), 400, "EOF"),
+        (request(&[]), 400, "no inputs"),
+        (one("input", "FP64", json!([1, 3]), json!([1, 2, 3])), 400, "the model takes [rows, 4]"),
+        (one("input", "FP64", json!([1, 4]), json!([1, 2, 3])), 400, "the shape [1, 4] and 3 elements"),
+        (one("input", "FP64", json!([2, 4]), json!([[1, 2, 3, 4, 5, 6, 7, 8]])), 400, "nested as [1, 8]"),
+        (one("input", "FP64", json!([2, 4]), json!([[1, 2, 3, 4], [5, 6, 7]])), 400, "not equally long"),
+        (one("input", "FP64", json!([1, 4]), json!([1, 2, 3, "x"])), 400, "element 3 is \"x\", not FP64"),
+        (one("input", "BYTES", json!([1, 4]), json!(["a", "b", "c", "d"])), 400, "must be of numbers"),
+        (one("input", "INT8", json!([1, 4]), json!([1, 300, 3, 0])), 400, "element 1 is 300, not INT8"),
+        (one("input", "FP65", json!([1, 4]), json!([1, 2, 3, 4])), 400, "unknown variant `FP65`"),
+        (one("input", "FP64", json!([-1, 4]), json!([1, 2, 3, 4])), 400, "-1"),
+        (one("input", "FP64", json!([]), json!([1])), 400, "no shape"),
+        (one("input", "FP64", json!([u64::MAX, u64::MAX]), json!([1])), 400, "must be its product"),
+        (one("input", "FP64", json!([101, 4]), json!(vec![0; 404])), 413, "more than the 100 rows"),
+        (one("carier", "BYTES", json!([1]), json!(["DL"])), 400, "did you mean `carrier`?"),
+        (one("wind", "FP64", json!([1]), json!([1])), 400, "`carrier` is missing"),
+        (one("seats", "INT64", json!([1]), json!([1])), 400, "`carrier` is missing"),
+        (without(2), 400, "`wind` is missing"),
+        (with(0, tensor("carrier", "FP64", json!([2]), json!([1, 0]))), 400, "the model takes string"),
+        (with(1, tensor("seats", "FP64", json!([2]), json!([1.5, 2]))), 400, "the model takes int64"),
+        (with(1, tensor("seats", "INT64", json!([3]), json!([1, 2, 3]))), 400, "has 3 rows"),
+        (with(1, tensor("wind", "FP64", json!([2]), json!([1, 2]))), 400, "two inputs called `wind`"),
+        (with(3, tensor("holiday", "BOOL", json!([2]), json!([1, 0]))), 400, "element 0 is 1, not BOOL"),
+        (json!({ "inputs": named(), "outputs": [{ "name": "classes" }] }).to_string(), 400, "no output `classes`"),
+        (json!({ "inputs": named(), "parameters": { "as_of": 7 } }).to_string(), 400, "`as_of` is 7"),
+    ] {
+        let answered = faces.post(FARE, body.clone()).await;
+
+        assert_eq!(answered.status, status, "{body}: {:?}", answered.body);
+        let error = answered.body["error"].as_str().unwrap();
+        assert!(error.contains(words), "expected `{words}` in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_around_the_body_have_their_status_too() {
+    let faces = faces().await;
+    let good = || request(&named());
+    let error_of = |body: &Json| body["error"].as_str().map(str::to_owned).unwrap_or_default();
+
+    let unknown = faces.post("/v2/models/fair/infer", good()).await;
+    assert_eq!(unknown.status, 404);
+    assert!(error_of(&unknown.body).contains("did you mean `fare`?"));
+
+    let version = faces.post("/v2/models/fare/versions/9/infer", good()).await;
+    assert_eq!(version.status, 404);
+    assert!(error_of(&version.body).contains("it serves version 3"));
+
+    assert_eq!(faces.post(FARE, vec![b' '; BODY_BYTES_MAX + 1]).await.status, 413);
+    assert_eq!(faces.get(FARE).await.status, 405);
+    assert_eq!(faces.get("/v2/repository/index").await.status, 404);
+
+    let binary = Request::post(FARE).header("Inference-Header-Content-Length", "10").body(Body::from(good())).unwrap();
+    let binary = faces.send_as(Some("ada"), binary).await;
+    assert_eq!(binary.status, 400);
+    assert!(error_of(&binary.body).contains("binary_data=False"));
+
+    let post = || Request::post(FARE).body(Body::from(good())).unwrap();
+    assert_eq!(faces.send_as(None, post()).await.status, 401);
+    assert_eq!(faces.send_as(Some("mallory"), post()).await.status, 403);
+
+    faces.deploy_fare(declared("fare", |it| it.limits.concurrency = 0)).await;
+    let full = faces.post(FARE, good()).await;
+    assert_eq!((full.status.as_u16(), full.retry_after.as_deref()), (429, Some("1")));
+}
+
+#[tokio::test]
+async fn a_fallback_is_marked_degraded_and_has_no_version() {
+    let faces = faces().await;
+    let declared = declared("fare", |it| {
+        it.limits.timeout = mainspring_spec::Span::from_micros(0);
+        it.fallback.constant = Some(99.0);
+    });
+    faces.deploy_fare(declared).await;
+
+    let answered = faces.post(FARE, request(&named())).await;
+
+    assert_eq!(answered.status, 200);
+    assert_eq!(answered.body["parameters"], json!({ "degraded": true }));
+    assert_eq!(answered.body["outputs"][0]["data"], json!([99.0, 99.0]));
+    assert!(answered.body.get("model_version").is_none());
+}
