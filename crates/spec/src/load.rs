@@ -348,8 +348,17 @@ fn bad_utf8(file: String, bytes: &[u8], valid: usize) -> Diagnostic {
 fn syntax(source: &SourceText, error: &serde_saphyr::Error) -> Diagnostic {
     let error = error.without_snippet();
     let said = error.to_string();
-    let (message, told) = without_place(&source.text, &said);
-    let place = error.location().map(Place::from).filter(|place| place.line > 0).or(told).unwrap_or_default();
+    let (message, told) = without_place(&said);
+    // The parser's own offsets are not given for all errors, but its lines and columns are.
+    let told = error
+        .location()
+        .map(|at| {
+            let at = Place::from(at);
+            (at.line, at.column)
+        })
+        .filter(|at| at.0 > 0)
+        .or(told);
+    let place = told.map(|(line, column)| place_at(&source.text, line, column)).unwrap_or_default();
     if let Some(tab) = tab_near(&source.text, place.line) {
         return Diagnostic::at(source, tab, "tab", "a tab stands where only spaces may indent")
             .help("replace the tab by two spaces");
@@ -367,17 +376,21 @@ fn syntax(source: &SourceText, error: &serde_saphyr::Error) -> Diagnostic {
     }
 }
 
-/// A message without the place at its end, and that place.
-fn without_place<'a>(text: &str, said: &'a str) -> (&'a str, Option<Place>) {
+/// A message without the line and column at its end, and those.
+fn without_place(said: &str) -> (&str, Option<(usize, usize)>) {
     let parts = said.rsplit_once(" at line ").and_then(|(message, place)| {
         let (line, column) = place.split_once(", column ")?;
-        Some((message, line.parse().ok()?, column.parse().ok()?))
+        Some((message, (line.parse().ok()?, column.parse().ok()?)))
     });
-    let Some((message, line, column)): Option<(&str, usize, usize)> = parts else { return (said, None) };
+    parts.map_or((said, None), |(message, place)| (message, Some(place)))
+}
+
+/// The place of a line and column of a text.
+fn place_at(text: &str, line: usize, column: usize) -> Place {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = text.get(before..).unwrap_or_default();
     let within: usize = rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
-    (message, Some(Place { offset: before + within, length: 1, line, column }))
+    Place { offset: before + within, length: 1, line, column }
 }
 
 /// A tab in the indentation of a line or of the one after it, where the parser stumbles.

@@ -92,3 +92,49 @@ pub(crate) fn one_rule(schema: &mut Schema) {
 pub(crate) fn one_definition(schema: &mut Schema) {
     exactly_one_of(schema, &VIEW_DEFINITIONS);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_refuses_keys_it_does_not_know() {
+        for kind in KINDS_WITH_SCHEMA {
+            let schema = schema(kind).unwrap();
+
+            assert_eq!(schema["additionalProperties"], false, "{kind}");
+            let names = if kind == ObjectKind::Project { "project" } else { kind.as_str() };
+            assert!(schema["required"].as_array().unwrap().contains(&json!(names)), "{kind}");
+        }
+        assert!(schema(ObjectKind::Policy).is_none());
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        for kind in KINDS_WITH_SCHEMA {
+            for (key, property) in schema(kind).unwrap()["properties"].as_object().unwrap() {
+                assert!(property.get("description").is_some(), "{kind}.{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_one_definition_and_one_rule_are_asked_for() {
+        let view = schema(ObjectKind::FeatureView).unwrap();
+        let check = &schema(ObjectKind::Source).unwrap()["$defs"]["Check"];
+
+        assert_eq!(view["oneOf"].as_array().unwrap().len(), VIEW_DEFINITIONS.len());
+        assert_eq!(check["oneOf"].as_array().unwrap().len(), CHECK_RULES.len());
+        for rule in CHECK_RULES {
+            assert!(check["properties"].get(rule).is_some(), "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_several_kinds_is_one_of_them() {
+        let schema = file_schema(&[ObjectKind::Entity, ObjectKind::FeatureView]).unwrap();
+
+        assert_eq!(schema["oneOf"].as_array().unwrap().len(), 2);
+        assert!(schema["$defs"]["feature_view"].is_object() && schema["$defs"]["Aggregate"].is_object());
+    }
+}
