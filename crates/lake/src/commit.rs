@@ -216,7 +216,15 @@ fn actions(
         }
         (Effect::Add | Effect::ReplaceAll, _) => {}
     }
-    actions.extend(staged.files.iter().cloned().map(Action::Add));
+    let mut files = staged.files.clone();
+    if !matches!(effect, Effect::Compact { .. }) {
+        // files are read in the order of these times: no two are the same, whatever the clock does
+        let last = state.and_then(|state| state.files.last()).map_or(i64::MIN, |file| file.modified_ms);
+        for (file, time) in files.iter_mut().zip(now.max(last.saturating_add(1))..) {
+            file.modification_time = time;
+        }
+    }
+    actions.extend(files.into_iter().map(Action::Add));
     Ok(actions)
 }
 

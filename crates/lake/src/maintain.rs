@@ -9,6 +9,7 @@ use std::sync::Arc;
 use deltalake::kernel::Remove;
 use deltalake::operations::vacuum::VacuumMode;
 use jiff::SignedDuration;
+use object_store::path::Path;
 use serde::Serialize;
 
 use crate::commit::{Effect, Outcome};
@@ -149,12 +150,16 @@ impl Lake {
                 .with_keep_versions(keep_versions)
         };
         let (_, found) = vacuum().with_dry_run(true).await.map_err(Error::delta(name))?;
-        // a vacuum with nothing to do would still add versions to the log
-        if found.files_deleted.is_empty() {
-            return Ok(0);
+        // what an earlier run removed is found again; with nothing to do, a vacuum would still add versions to the log
+        let mut removed = 0;
+        for path in found.files_deleted {
+            let path = self.root().table_path(name).parts().chain(Path::from(path).parts()).collect();
+            removed += u64::from(self.root().has_file(name, &path).await?);
         }
-        let (_, done) = vacuum().await.map_err(Error::delta(name))?;
-        Ok(done.files_deleted.len() as u64)
+        if removed > 0 {
+            vacuum().await.map_err(Error::delta(name))?;
+        }
+        Ok(removed)
     }
 }
 
@@ -189,8 +194,6 @@ fn removes(state: &TableState, run: &[DataFile]) -> Vec<Remove> {
 
 #[cfg(test)]
 mod tests {
-    use object_store::path::Path;
-
     use super::*;
 
     fn files(sizes: &[u64]) -> Vec<DataFile> {

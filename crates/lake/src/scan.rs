@@ -133,8 +133,10 @@ impl TableProvider for FileTable {
             let schema = datafusion::common::project_schema(&self.schema(), projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let files = self.files.iter().map(|(place, file)| self.scanned(*place, file)).collect();
-        let groups = FileGroup::new(files).split_files(session.config().target_partitions());
+        let files: Vec<_> = self.files.iter().map(|(place, file)| self.scanned(*place, file)).collect();
+        // neighbours stay together, in order: the engine's own split would sort them by name
+        let share = files.len().div_ceil(session.config().target_partitions().max(1));
+        let groups = files.chunks(share).map(|files| FileGroup::new(files.to_vec())).collect();
         let source = Arc::new(ParquetSource::new(self.schema.clone()));
         // a limit must not cut rows that a filter has yet to drop
         let limit = limit.filter(|_| filters.is_empty());

@@ -1,0 +1,94 @@
+//! A writer that is killed at any moment: what was acknowledged is there, and nothing is there twice.
+//!
+//! The writer is this test binary, started again with one test to run: [`appends_land_in_order`] appends batch after batch
+//! and prints each number once its write is acknowledged. After each kill a new one takes up the work without knowing how
+//! far the last one came: it tries the last acknowledged write again, and the next.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::*;
+
+const KILLS: u64 = 10;
+/// Rows of a batch: each is known by the number of its batch.
+const BATCH_ROWS: i64 = 300;
+const ROOT: &str = "MAINSPRING_TEST_CRASH_ROOT";
+const FIRST: &str = "MAINSPRING_TEST_CRASH_FIRST";
+
+fn batch(number: i64) -> SendableRecordBatchStream {
+    stream(rows(number * BATCH_ROWS..(number + 1) * BATCH_ROWS, "a"))
+}
+
+/// Appends batches: a few in a folder of its own, or, as the writer to be killed, as many as it can.
+#[tokio::test]
+async fn appends_land_in_order() {
+    let own = tempfile::tempdir().unwrap();
+    let (root, first, last) = match (std::env::var(ROOT), std::env::var(FIRST)) {
+        (Ok(root), Ok(first)) => (root, first.parse().unwrap(), i64::MAX),
+        _ => (own.path().join("lake").display().to_string(), 0, 3),
+    };
+    let lake = open_at(&root, &own.path().join("spill")).await;
+
+    for number in first..last {
+        let done = lake.append(&events(), batch(number), id(number)).await.unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "acknowledged {number} {}", done.replayed).unwrap();
+        out.flush().unwrap();
+    }
+
+    assert_eq!(count(lake.read(&events(), At::Latest).await.unwrap()).await, 3 * 300);
+}
+
+#[tokio::test]
+async fn a_killed_writer_loses_nothing_acknowledged_and_lands_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("lake").display().to_string();
+    let mut acknowledged: i64 = -1;
+
+    for kill in 0..KILLS {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::crash::appends_land_in_order", "--nocapture"])
+            .env(ROOT, &root)
+            .env(FIRST, acknowledged.max(0).to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let out = writer.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let lines = BufReader::new(out).lines().map_while(Result::ok);
+            let number = |line: String| line.strip_prefix("acknowledged ")?.split_once(' ')?.0.parse::<i64>().ok();
+            lines.filter_map(number).max()
+        });
+        // kills fall at other points of the work each time
+        tokio::time::sleep(Duration::from_millis(150 + kill * 37)).await;
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        acknowledged = acknowledged.max(reader.join().unwrap().unwrap_or(-1));
+
+        let lake = open_at(&root, &folder.path().join("spill")).await;
+        if !lake.exists(&events()).await.unwrap() {
+            assert_eq!(acknowledged, -1);
+            continue;
+        }
+        let ids: Vec<i64> =
+            contents(lake.read(&events(), At::Latest).await.unwrap()).await.into_iter().map(|row| row.0).collect();
+        let whole: Vec<i64> = (0..i64::try_from(ids.len()).unwrap()).collect();
+        assert_eq!(ids, whole, "no row is there twice, and none is missing between others");
+        assert_eq!(ids.len() as i64 % BATCH_ROWS, 0, "batches are there whole or not at all");
+        assert!(ids.len() as i64 >= (acknowledged + 1) * BATCH_ROWS, "what was acknowledged is there");
+    }
+
+    assert!(acknowledged >= 0, "no writer came so far as to be killed in the middle of its work");
+    let lake = open_at(&root, &folder.path().join("spill")).await;
+    let keep_none = MaintainOptions { keep: jiff::SignedDuration::ZERO, ..MaintainOptions::default() };
+    lake.maintain(keep_none).await.unwrap();
+    let files = std::fs::read_dir(Path::new(&root).join("sources/events")).unwrap();
+    let left: Vec<_> = files.map(|file| file.unwrap().file_name()).filter(|name| name != "_delta_log").collect();
+    assert_eq!(
+        left.len() as u64,
+        lake.statistics(&events()).await.unwrap().files,
+        "maintenance removes orphans: {left:?}"
+    );
+}

@@ -1,0 +1,72 @@
+//! Bounds on memory, and what happens at them.
+
+use datafusion::physical_plan::{ExecutionPlan, collect};
+
+use super::*;
+
+fn spills(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let own = plan.metrics().and_then(|metrics| metrics.spill_count()).unwrap_or_default();
+    own + plan.children().into_iter().map(spills).sum::<usize>()
+}
+
+#[tokio::test]
+async fn a_query_larger_than_memory_spills_and_finishes() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = LakeConfig {
+        root: folder.path().join("lake").display().to_string(),
+        memory_bytes: 64 << 20,
+        spill_dir: folder.path().join("spill"),
+        threads: 2,
+    };
+    let lake = Lake::open(config).await.unwrap();
+    let value = "x".repeat(100);
+    let batches: Vec<_> = (0..100).map(|part| rows(part * 10_000..(part + 1) * 10_000, &value)).collect();
+    lake.append(&events(), stream_of(batches[0].schema(), batches), id(1)).await.unwrap();
+
+    let frame = lake.sql("select id, value from events order by value, id desc").await.unwrap();
+    let context = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await.unwrap();
+    let sorted = collect(plan.clone(), context).await.unwrap();
+
+    assert!(spills(&plan) > 0, "a hundred megabytes do not fit in sixty-four");
+    assert_eq!(sorted.iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000_000);
+    let left = std::fs::read_dir(folder.path().join("spill").join(std::process::id().to_string())).unwrap();
+    drop((plan, lake));
+    for entry in left {
+        assert_eq!(std::fs::read_dir(entry.unwrap().path()).map_or(0, Iterator::count), 0, "spilled files are removed");
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_process_spilled_is_removed_at_the_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    // no process has so great a number
+    let left = folder.path().join("spill/4194999");
+    std::fs::create_dir_all(left.join("datafusion-x")).unwrap();
+    std::fs::create_dir_all(folder.path().join("spill/mine")).unwrap();
+
+    open(folder.path()).await;
+
+    assert!(!left.exists());
+    assert!(folder.path().join("spill/mine").exists(), "what no lake made stays");
+}
+
+#[tokio::test]
+async fn filters_skip_files_and_counts_open_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    for part in 0..4 {
+        lake.append(&events(), stream(rows(part * 1000..(part + 1) * 1000, "a")), id(part)).await.unwrap();
+    }
+    // were it opened, the query would fail
+    let state = lake.newest(&events()).await.unwrap().unwrap();
+    for file in &state.files {
+        std::fs::write(folder.path().join("lake/sources/events").join(file.path.as_ref()), b"no parquet").unwrap();
+    }
+
+    let counted = lake.sql("select count(*) from events").await.unwrap().collect().await.unwrap();
+
+    use arrow::array::AsArray;
+    assert_eq!(counted[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 4000);
+    assert!(lake.sql("select max(id) from events where id > 3500").await.unwrap().collect().await.is_err());
+}
