@@ -385,12 +385,14 @@ fn without_place(said: &str) -> (&str, Option<(usize, usize)>) {
     parts.map_or((said, None), |(message, place)| (message, Some(place)))
 }
 
-/// The place of a line and column of a text.
+/// The place of the word at a line and column of a text.
 fn place_at(text: &str, line: usize, column: usize) -> Place {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = text.get(before..).unwrap_or_default();
     let within: usize = rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
-    Place { offset: before + within, length: 1, line, column }
+    let word = rest.get(within..).unwrap_or_default();
+    let length = word.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(word.len());
+    Place { offset: before + within, length: length.max(1), line, column }
 }
 
 /// A tab in the indentation of a line or of the one after it, where the parser stumbles.

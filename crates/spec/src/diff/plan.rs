@@ -139,14 +139,22 @@ impl fmt::Display for Plan {
         for change in &self.changes {
             writeln!(f, "{:<6} {:<36} {}", change.action, change.object, change.class)?;
             for detail in &change.details {
-                let path = if detail.path.is_empty() { String::new() } else { format!("{}: ", detail.path) };
-                write!(f, "         {path}{}", detail.reason)?;
-                if !detail.consumers.is_empty() {
-                    let names: Vec<String> = detail.consumers.iter().map(ToString::to_string).collect();
-                    write!(f, " ({})", names.join(", "))?;
-                }
-                writeln!(f)?;
+                writeln!(f, "         {detail}")?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.reason)?;
+        if !self.consumers.is_empty() {
+            let names: Vec<String> = self.consumers.iter().map(ToString::to_string).collect();
+            write!(f, " ({})", names.join(", "))?;
         }
         Ok(())
     }
