@@ -1,5 +1,4 @@
 //! Lists the files of `examples/flights/`, so that `mainspring demo` carries that very folder.
-#![expect(clippy::print_stdout, reason = "a build script talks to Cargo on stdout")]
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -254,6 +254,9 @@ pub struct PromoteArgs {
 pub struct RollbackArgs {
     /// The model
     pub model: String,
+    /// A version that had the alias once [default: the one before]
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<u64>,
     /// The alias
     #[arg(long, default_value = "champion")]
     pub alias: String,
@@ -294,8 +297,8 @@ pub enum KeyVerb {
     List(Listing),
     /// Make a key worthless
     Revoke {
-        /// The key's identifier
-        id: String,
+        /// Whose key it is
+        name: String,
     },
 }
 

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let place = config::Place::of(&cli);
     match cli.verb {
-        Verb::Init(args) => verbs::init(&place, args),
+        Verb::Init(args) => verbs::init(&place, args).await,
         Verb::Validate(listing) => verbs::validate(&place, listing),
         Verb::Plan(listing) => verbs::plan(&place, listing).await,
         Verb::Apply(args) => verbs::apply(&place, args).await,

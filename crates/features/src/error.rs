@@ -196,6 +196,9 @@ pub enum Error {
     /// A declaration does not resolve.
     #[error("{0}")]
     Project(String),
+    /// The online store was asked for where there is none.
+    #[error("the feature store was opened without its online store, which the server on this folder may hold; ask the server")]
+    Offline,
     /// The lake failed.
     #[error(transparent)]
     Lake(#[from] mainspring_lake::Error),

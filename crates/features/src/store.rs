@@ -62,6 +62,12 @@ impl FeatureStore {
         Self { lake, catalog, project, online, options, writing: Arc::default() }
     }
 
+    /// Opens the feature store of a project without its online store, which one process at a time may hold.
+    #[must_use]
+    pub fn offline(lake: Lake, catalog: Catalog, project: Arc<Project>) -> Self {
+        Self::open(lake, catalog, Arc::new(crate::online::NoStore), project)
+    }
+
     /// The same store for the project as it is declared now.
     #[must_use]
     pub fn with_project(&self, project: Arc<Project>) -> Self {

@@ -8,16 +8,7 @@ pub fn forget_peak() {
 
 /// The most memory resident since [`forget_peak`], in bytes (`VmHWM` of proc(5)); none where the kernel does not tell.
 pub fn peak_bytes() -> Option<u64> {
-    field("VmHWM:")
-}
-
-/// The memory resident now, in bytes.
-pub fn resident_bytes() -> Option<u64> {
-    field("VmRSS:")
-}
-
-fn field(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -6,9 +6,9 @@ mod serve;
 mod work;
 
 pub use people::{audit, key, promote, rollback};
-pub use project::{apply, config, init, plan, schema, validate};
-pub use serve::{Running, serve, start};
-pub use work::{features, maintain, monitor, query, run};
+pub use project::{apply, commit, config, init, plan, schema, validate};
+pub use serve::{Running, asked_to_stop, serve, start};
+pub use work::{features, maintain, monitor, open_online, query, run};
 
 use mainspring_catalog::Principal;
 

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use mainspring_govern::{Identity, NewKey, Role};
+use mainspring_govern::{ApiKey, NewKey, PrincipalKind, Role};
 
 use super::principal;
 use crate::args::{AuditVerb, KeyVerb, PromoteArgs, RollbackArgs};
 use crate::config::Place;
-use crate::output::{self, BAD, Column, Failure, GOOD, count, listing, talk, time};
+use crate::output::{self, BAD, Column, Failure, GOOD, listing, talk, time};
 use crate::wiring::Stores;
 
 /// `promote`.
@@ -21,10 +21,8 @@ pub async fn promote(place: &Place, args: PromoteArgs) -> Result<ExitCode, Failu
 /// `rollback`.
 pub async fn rollback(place: &Place, args: RollbackArgs) -> Result<ExitCode, Failure> {
     let stores = Stores::open(place, None).await?;
-    stores.registry.rollback(&args.model, &args.alias, &principal(), &args.reason).await?;
-    let live = stores.registry.live(&args.model, &args.alias).await?;
-    let version = live.map_or_else(|| "no version".into(), |live| format!("version {}", live.version));
-    output::text(&format!("{} of {} is now {version}", args.alias, args.model))
+    let live = stores.registry.rollback(&args.model, &args.alias, args.to, &principal(), &args.reason).await?;
+    output::text(&format!("{} {} is now {}", args.model, live.version, args.alias))
 }
 
 /// `audit verify`.
@@ -34,40 +32,54 @@ pub async fn audit(place: &Place, verb: AuditVerb) -> Result<ExitCode, Failure> 
     let verdict = stores.catalog.verify_audit().await?;
     if shown.json {
         output::json(&verdict)?;
-    } else if let Some(fault) = &verdict.fault {
-        output::text(&format!("{BAD}broken{BAD:#} {fault}"))?;
     } else {
-        output::text(&format!("{GOOD}whole{GOOD:#}  {} entries", count(verdict.entries)))?;
+        let style = if verdict.is_intact() { GOOD } else { BAD };
+        output::text(&format!("{style}{verdict}{style:#}"))?;
     }
-    Ok(if verdict.fault.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verdict.is_intact() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `key`.
 pub async fn key(place: &Place, verb: KeyVerb) -> Result<ExitCode, Failure> {
     let stores = Stores::open(place, None).await?;
-    let identity = Identity::new(stores.catalog.clone());
+    let identity = &stores.identity;
     match verb {
         KeyVerb::Create { name, role } => {
             let role: Role = role.parse().map_err(|error| anyhow!("{error}"))?;
-            let made = identity.create_key(NewKey { name, role, kind: mainspring_catalog::PrincipalKind::User }, &principal()).await?;
+            let new = NewKey { name, kind: PrincipalKind::User, roles: vec![role], expires_at: None };
+            let made = identity.create_key(&principal(), new).await?;
             talk("the key is shown this once; it is kept as a hash");
             output::text(made.secret.reveal())
         }
         KeyVerb::List(shown) => {
-            let keys = identity.keys().await?;
+            let keys = identity.list_keys().await?;
             if shown.json {
-                return output::json(&keys);
+                return output::json(&keys.iter().map(|key| shown_key(&key.document)).collect::<Vec<_>>());
             }
             let rows = keys.iter().map(|key| {
+                let (made, key) = (time(key.created_at), &key.document);
+                let roles: Vec<String> = key.roles.iter().map(ToString::to_string).collect();
                 let revoked = key.revoked_at.map(time).unwrap_or_default();
-                vec![key.id.clone(), key.principal.to_string(), key.role.to_string(), time(key.created_at), revoked]
+                vec![key.name.clone(), key.key_id.clone(), roles.join(" "), made, revoked]
             });
-            let columns = ["id", "principal", "role", "created", "revoked"].map(Column::Left);
+            let columns = ["name", "id", "roles", "made", "revoked"].map(Column::Left);
             listing(&columns, rows.collect())
         }
-        KeyVerb::Revoke { id } => {
-            identity.revoke_key(&id, &principal()).await?;
-            output::text(&format!("key {id} is worthless now"))
+        KeyVerb::Revoke { name } => {
+            identity.revoke_key(&principal(), &name).await?;
+            output::text(&format!("the key of {name} is worthless now"))
         }
     }
+}
+
+/// A key without what its holder must keep.
+fn shown_key(key: &ApiKey) -> serde_json::Value {
+    serde_json::json!({
+        "name": key.name,
+        "id": key.key_id,
+        "kind": key.kind,
+        "roles": key.roles,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    })
 }

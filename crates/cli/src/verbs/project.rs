@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use mainspring_catalog::{Catalog, Change};
+use mainspring_ingest::infer::{InferOptions, init_from};
 use mainspring_spec::{ChangeClass, Look, Plan, Project};
 
 use super::principal;
@@ -15,7 +16,7 @@ use crate::output::{self, BAD, BOLD, Failure, GOOD, SOFT, WARN, talk};
 use crate::wiring::Stores;
 
 /// `init`.
-pub fn init(place: &Place, args: InitArgs) -> Result<ExitCode, Failure> {
+pub async fn init(place: &Place, args: InitArgs) -> Result<ExitCode, Failure> {
     let folder = &place.folder;
     let written = match &args.from {
         None => {
@@ -23,14 +24,14 @@ pub fn init(place: &Place, args: InitArgs) -> Result<ExitCode, Failure> {
             mainspring_spec::init(folder, &name)?
         }
         Some(file) => {
-            let options = mainspring_ingest::infer::InferOptions {
-                name: args.name,
-                label: args.label,
-                time: args.time,
-                key: args.key,
-                ..Default::default()
-            };
-            mainspring_ingest::infer::init_from(folder, file, &options)?
+            let options =
+                InferOptions { project: args.name, name: None, label: args.label, time: args.time, key: args.key };
+            let made = init_from(folder, &file.to_string_lossy(), &options).await?;
+            for note in &made.notes {
+                talk(&format!("{SOFT}note:{SOFT:#} {note}"));
+            }
+            talk(&format!("endpoint {} answers to: {}", made.endpoint, made.request));
+            made.files
         }
     };
     for path in &written {
@@ -105,8 +106,8 @@ fn show(plan: &Plan) -> Result<ExitCode, Failure> {
             ChangeClass::Breaking | ChangeClass::Destructive => BAD,
         };
         output::text(&format!("{style}{:<14}{style:#} {BOLD}{}{BOLD:#}", change.class.to_string(), change.object))?;
-        for reason in &change.reasons {
-            output::text(&format!("               {reason}"))?;
+        for detail in &change.details {
+            output::text(&format!("               {}", if detail.path.is_empty() { detail.reason.clone() } else { format!("{}: {}", detail.path, detail.reason) }))?;
         }
     }
     Ok(ExitCode::SUCCESS)

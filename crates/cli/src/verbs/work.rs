@@ -97,7 +97,10 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
                 count(report.values_different)
             ))?;
             for mismatch in report.mismatches.iter().take(20) {
-                output::text(&format!("  {mismatch}"))?;
+                output::text(&format!(
+                    "  {} {} at {}: served {}, recomputed {}",
+                    mismatch.prediction_id, mismatch.feature, mismatch.as_of, mismatch.served, mismatch.recomputed
+                ))?;
             }
         }
     }

@@ -5,12 +5,14 @@ mod codec;
 mod conformance;
 mod fjall;
 mod materialize;
+mod none;
 mod reader;
 mod store;
 mod tails;
 
 pub use fjall::FjallStore;
 pub use materialize::MaterializeReport;
+pub(crate) use none::NoStore;
 pub use reader::{FeatureRows, MissReason, Missed, OnlineReader, RequestRows};
 pub use store::{OnlineChange, OnlineStore, RowKey, TailRow};
 pub use tails::{OnlineState, OnlineViews, ViewTails};
