@@ -1,6 +1,6 @@
 //! Durable commits a second, by number of callers. Run with `cargo bench -p mainspring-catalog`.
 //!
-//! Each commit is one change with one metric, as a training loop reports it, answered only when it is on disk; below
+//! Each commit is one change with one metric, as a training loop reports it, answered only when it is on disk; above
 //! them stands what the disk itself allows, as the time of one `fsync` of an appended page.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark is run by hand and prints its figures")]
 
@@ -14,6 +14,7 @@ const LASTING: Duration = Duration::from_secs(3);
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
+    println!("one fsync of an appended page: {:.0} µs", fsync_micros(folder.path()));
     for callers in [1, 4, 16, 64, 256] {
         for metrics in [1, 1_000] {
             let url = format!("sqlite:{}", folder.path().join(format!("{callers}-{metrics}.db")).display());
@@ -22,7 +23,6 @@ fn main() {
             println!("{callers:>4} callers, {metrics:>5} metrics a commit: {rate:>8.0} commits/s");
         }
     }
-    println!("one fsync of an appended page: {:.0} µs", fsync_micros(folder.path()));
 }
 
 async fn measure(url: &str, callers: usize, metrics: usize) -> (usize, f64) {
