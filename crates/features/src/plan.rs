@@ -282,7 +282,7 @@ impl Compiler<'_> {
         let schema = DFSchema::new_with_metadata(columns.collect(), Default::default()).map_err(wrong)?;
         let logical = self.session.create_logical_expr(&expression.sql, &schema).map_err(wrong)?;
         check_pure(view, expression, &logical)?;
-        let physical = self.session.create_physical_expr(logical, &schema).map_err(wrong)?;
+        let physical = mainspring_lake::compile_expression(self.session, logical, &schema).map_err(wrong)?;
         let found = physical.data_type(schema.as_arrow()).map_err(wrong)?;
         let data_type = declared_type(&found).ok_or_else(|| Error::UnsupportedType {
             view: view.name.clone(),

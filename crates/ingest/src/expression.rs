@@ -9,6 +9,7 @@ use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{ExprSchemable, cast};
 use datafusion::physical_plan::PhysicalExpr;
+use mainspring_lake::compile_expression;
 
 /// A compiled expression.
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ impl Expression {
         let expression = state.create_logical_expr(sql, &fields)?;
         let expression =
             if &expression.get_type(&fields)? == result { expression } else { cast(expression, result.clone()) };
-        Ok(Self { compiled: state.create_physical_expr(expression, &fields)?, result: result.clone() })
+        Ok(Self { compiled: compile_expression(state, expression, &fields)?, result: result.clone() })
     }
 
     /// Computes the expression for each row.

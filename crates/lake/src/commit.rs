@@ -84,7 +84,7 @@ impl Lake {
                     return Err(error);
                 }
             };
-            match self.try_commit(name, state.as_deref(), actions, &effect).await {
+            match self.try_commit(name, id, state.as_deref(), actions, &effect).await {
                 Ok(state) => {
                     self.after_commit(&state).await?;
                     return Ok(Outcome::Landed(Committed {
@@ -109,6 +109,7 @@ impl Lake {
     async fn try_commit(
         &self,
         name: &TableName,
+        id: Option<&WriteId>,
         state: Option<&TableState>,
         actions: Vec<Action>,
         effect: &Effect,
@@ -130,7 +131,11 @@ impl Lake {
             .with_cleanup_expired_logs(Some(false));
         let table = state.map(|state| &state.delta as _);
         let done = CommitBuilder::from(properties).with_actions(actions).build(table, log.clone(), operation).await?;
-        let state = Arc::new(TableState::new(name.clone(), log, done.snapshot()));
+        let mut next = TableState::new(name.clone(), log, done.snapshot());
+        if let Some(before) = state {
+            next = next.with_sequences_of(before, id.map(|id| (id.app.as_str(), id.sequence)));
+        }
+        let state = Arc::new(next);
         self.states().remember(&state);
         Ok(state)
     }

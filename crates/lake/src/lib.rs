@@ -21,6 +21,7 @@ mod commit;
 mod config;
 mod durable;
 mod error;
+mod expression;
 mod history;
 mod lake;
 mod maintain;
@@ -41,6 +42,7 @@ mod write;
 
 pub use config::{LakeConfig, default_memory_bytes, parse_memory};
 pub use error::{Error, Result};
+pub use expression::compile_expression;
 pub use history::TableHistory;
 pub use lake::Lake;
 pub use maintain::{MaintainOptions, MaintainReport, TableMaintained};

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use deltalake::checkpoints::cleanup_expired_logs_for;
 use deltalake::kernel::Remove;
 use deltalake::operations::vacuum::VacuumMode;
 use jiff::SignedDuration;
@@ -34,11 +35,19 @@ pub struct MaintainOptions {
     pub keep: SignedDuration,
     /// Versions whose files are kept however old they are: those that models were trained from.
     pub keep_versions: BTreeMap<TableName, Vec<u64>>,
+    /// The newest versions that can be named for reading. Tables that are written to every few seconds make many, and
+    /// each is a file that listings of the log go through.
+    pub log_entries: u64,
 }
 
 impl Default for MaintainOptions {
     fn default() -> Self {
-        Self { target_file_bytes: 128 << 20, keep: SignedDuration::from_hours(7 * 24), keep_versions: BTreeMap::new() }
+        Self {
+            target_file_bytes: 128 << 20,
+            keep: SignedDuration::from_hours(7 * 24),
+            keep_versions: BTreeMap::new(),
+            log_entries: 10_000,
+        }
     }
 }
 
@@ -96,6 +105,7 @@ impl Lake {
         let removed = self.vacuum(name, options).await?;
         let state = self.require(name).await?;
         self.checkpoint(&state).await;
+        trim_log(&state, options).await?;
         let after = statistics(&state);
         Ok(TableMaintained {
             table: name.clone(),
@@ -161,6 +171,21 @@ impl Lake {
         }
         Ok(removed)
     }
+}
+
+/// Removes entries of the log that no version needs that can still be named. Reading starts at a checkpoint, so those before
+/// the last one that is old enough can go.
+async fn trim_log(state: &TableState, options: &MaintainOptions) -> Result<()> {
+    let kept = options.keep_versions.get(&state.name).and_then(|versions| versions.iter().min().copied());
+    let oldest = state.version().saturating_sub(options.log_entries).min(kept.unwrap_or(u64::MAX));
+    if oldest == 0 {
+        return Ok(());
+    }
+    let now = jiff::Timestamp::now().as_millisecond();
+    let removed = cleanup_expired_logs_for(oldest, state.log.as_ref(), now, None).await;
+    let removed = removed.map_err(Error::delta(&state.name))?;
+    tracing::debug!(table = %state.name, removed, "log entries were removed");
+    Ok(())
 }
 
 /// Runs of small files, each of files that follow one another and together about as big as wanted.

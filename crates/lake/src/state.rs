@@ -47,6 +47,8 @@ pub(crate) struct TableState {
     pub files: Vec<DataFile>,
     /// What of the table format keeps its files from being read as they are; our own writer uses nothing of the kind.
     pub exotic: Option<&'static str>,
+    /// The last sequences of applications that were asked for.
+    sequences: Mutex<HashMap<String, Option<i64>>>,
 }
 
 impl TableState {
@@ -74,7 +76,7 @@ impl TableState {
             });
         }
         files.sort_by(|a, b| (a.modified_ms, &a.path).cmp(&(b.modified_ms, &b.path)));
-        Self { name, log, delta, schema, files, exotic }
+        Self { name, log, delta, schema, files, exotic, sequences: Mutex::default() }
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -88,9 +90,23 @@ impl TableState {
         table
     }
 
-    /// The sequence of the last write of an application that landed.
+    /// The sequence of the last write of an application that landed; the log is searched once.
     pub(crate) async fn last_sequence(&self, app: &str) -> Result<Option<i64>> {
-        self.delta.transaction_version(self.log.as_ref(), app).await.map_err(Error::delta(&self.name))
+        let known = self.sequences.lock().get(app).copied();
+        if let Some(last) = known {
+            return Ok(last);
+        }
+        let last = self.delta.transaction_version(self.log.as_ref(), app).await.map_err(Error::delta(&self.name))?;
+        self.sequences.lock().insert(app.to_owned(), last);
+        Ok(last)
+    }
+
+    /// Takes over what the version before knew of applications, one of which has just landed a write.
+    pub(crate) fn with_sequences_of(self, before: &Self, landed: Option<(&str, i64)>) -> Self {
+        let mut sequences = before.sequences.lock().clone();
+        sequences.extend(landed.map(|(app, sequence)| (app.to_owned(), Some(sequence))));
+        *self.sequences.lock() = sequences;
+        self
     }
 }
 

@@ -21,6 +21,7 @@ async fn conforms(root_of: impl Fn(u32) -> String) {
     rows_that_meet_a_condition_are_deleted(open(8).await).await;
     pages_follow_the_order_of_writing(open(9).await).await;
     a_write_without_rows_is_a_version(open(10).await).await;
+    a_long_log_is_trimmed_and_nothing_lands_twice_for_it(open(11).await).await;
 }
 
 #[tokio::test]
@@ -226,4 +227,24 @@ async fn a_write_without_rows_is_a_version(lake: Lake) {
     assert_eq!(count(lake.sql("select id from events").await.unwrap()).await, 0);
     assert_eq!(lake.statistics(&events()).await.unwrap().files, 0);
     assert!(lake.landed(&events(), &id(1)).await.unwrap().is_some());
+}
+
+async fn a_long_log_is_trimmed_and_nothing_lands_twice_for_it(lake: Lake) {
+    for sequence in 0..60 {
+        lake.append(&events(), stream(rows(sequence..sequence + 1, "a")), id(sequence)).await.unwrap();
+    }
+    let other = WriteId { app: "other".into(), sequence: 7 };
+    lake.append(&events(), stream(rows(60..61, "a")), other.clone()).await.unwrap();
+
+    let options = MaintainOptions { log_entries: 5, ..MaintainOptions::default() };
+    lake.maintain(options).await.unwrap();
+
+    assert!(matches!(lake.read(&events(), At::Version(10)).await, Err(Error::NoVersion { version: 10, .. })));
+    assert_eq!(count(lake.read(&events(), At::Version(57)).await.unwrap()).await, 58);
+    let again = lake.append(&events(), stream(rows(3..4, "a")), id(3)).await.unwrap();
+    assert!(again.replayed);
+    assert!(lake.append(&events(), stream(rows(60..61, "a")), other).await.unwrap().replayed);
+    assert_eq!(count(lake.read(&events(), At::Latest).await.unwrap()).await, 61);
+    let told = lake.added_since(&events(), Some(2), 60).await.unwrap_err().to_string();
+    assert!(told.contains("its log entry was cleaned up"), "{told}");
 }
