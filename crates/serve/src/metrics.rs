@@ -93,7 +93,7 @@ impl Metrics {
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("mainspring_endpoint");
+        let registry = registry.sub_registry_with_prefix("endpoint");
         registry.register("requests", "Requests by what came of them", self.requests.clone());
         registry.register("predicted_rows", "Rows predicted", self.rows.clone());
         registry.register("seconds", "Time a request takes, in all and by stage", self.stages.clone());

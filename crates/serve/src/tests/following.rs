@@ -169,7 +169,7 @@ async fn another_project_changes_limits_at_once_and_takes_endpoints_away() {
 #[tokio::test]
 async fn following_sees_a_promotion_by_itself_and_metrics_name_the_version() {
     let world = world().await;
-    let mut metrics = prometheus_client::registry::Registry::default();
+    let mut metrics = prometheus_client::registry::Registry::with_prefix("mainspring");
     world.engine.register_metrics(&mut metrics);
     let sources = world.sources.clone();
     let following = world.engine.follow(Duration::from_millis(5), move || sources.clone());

@@ -1,0 +1,60 @@
+//! 100 trees of 31 leaves over 28 numbers, and a row for it.
+
+use mainspring_kernel::{ARTIFACT_FORMAT, Body, Encoding, Input, Less, Link, ModelArtifact, Node, Tree, TreeEnsemble};
+use mainspring_spec::{DataType, Task};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+pub const COLUMNS: u32 = 28;
+const TREES: usize = 100;
+const LEAVES: usize = 31;
+
+pub fn artifact() -> ModelArtifact {
+    let mut random = SmallRng::seed_from_u64(7);
+    ModelArtifact {
+        format: ARTIFACT_FORMAT,
+        task: Task::Binary,
+        classes: vec![],
+        inputs: (0..COLUMNS)
+            .map(|number| Input {
+                name: format!("x{number}"),
+                data_type: DataType::Float64,
+                encoding: Encoding::Number,
+            })
+            .collect(),
+        body: Body::Trees(TreeEnsemble {
+            outputs: 1,
+            base: vec![0.0],
+            trees: (0..TREES).map(|_| tree(&mut random)).collect(),
+        }),
+        link: Link::Logistic,
+    }
+}
+
+fn tree(random: &mut SmallRng) -> Tree {
+    let mut nodes = vec![Node::Leaf { value: 0.0 }];
+    let mut leaves: Vec<u32> = vec![0];
+    while leaves.len() < LEAVES {
+        let at = leaves.swap_remove(random.random_range(0..leaves.len()));
+        let left = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        nodes.extend([(); 2].map(|()| Node::Leaf { value: random.random_range(-0.1..0.1) }));
+        leaves.extend([left, left + 1]);
+        nodes[at as usize] = Node::Split {
+            feature: random.random_range(0..COLUMNS),
+            threshold: random.random(),
+            less: Less::Strict,
+            left,
+            right: left + 1,
+            missing: left,
+        };
+    }
+    Tree { output: 0, nodes }
+}
+
+/// The request: all inputs as one tensor.
+pub fn request() -> String {
+    let mut random = SmallRng::seed_from_u64(11);
+    let data: Vec<f64> = (0..COLUMNS).map(|_| (random.random::<f64>() * 1e6).round() / 1e6).collect();
+    let input = serde_json::json!({ "name": "input", "shape": [1, COLUMNS], "datatype": "FP64", "data": data });
+    serde_json::json!({ "inputs": [input] }).to_string()
+}
