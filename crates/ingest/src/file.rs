@@ -159,6 +159,7 @@ impl FileLanding<'_> {
             sinks: Sinks { table: None, quarantine: None },
             profiler: None,
             has_landed: landed_before.is_some(),
+            rows_expected: 0,
             progress: &mainspring_lake::NoProgress,
         };
         match landing.run(opened).await {
@@ -191,6 +192,7 @@ impl FileLanding<'_> {
             sinks: Sinks { table: landed_before.is_none().then_some(table_sink), quarantine: Some(quarantine_sink) },
             profiler: Some(&profiler),
             has_landed: landed_before.is_some(),
+            rows_expected: 0,
             progress,
         };
         let write = async {

@@ -173,8 +173,14 @@ impl Hasher for KeyHasher {
 pub type KeyHash = BuildHasherDefault<KeyHasher>;
 
 /// A set of keys.
+///
+/// Integers and times mostly come in order. A value above all before it is new without a look at them, so it is only
+/// appended: 8 bytes and no hashing, and a file of ascending ids never touches the hash table.
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
+    /// Strictly ascending; holds the greatest of all narrow keys.
+    ascending: Vec<i64>,
+    /// Narrow keys that came after a greater one.
     narrow: HashSet<u64, KeyHash>,
     wide: HashSet<u128, KeyHash>,
 }
@@ -184,7 +190,11 @@ impl KeySet {
     #[must_use]
     pub fn contains(&self, key: Key) -> bool {
         match key {
-            Key::Narrow(value) => self.narrow.contains(&value),
+            Key::Narrow(value) => {
+                let is_above = self.ascending.last().is_none_or(|last| value.cast_signed() > *last);
+                !is_above
+                    && (self.ascending.binary_search(&value.cast_signed()).is_ok() || self.narrow.contains(&value))
+            }
             Key::Wide(value) => self.wide.contains(&value),
         }
     }
@@ -192,15 +202,30 @@ impl KeySet {
     /// Puts a key in; `false` when it was there.
     pub fn insert(&mut self, key: Key) -> bool {
         match key {
-            Key::Narrow(value) => self.narrow.insert(value),
+            Key::Narrow(value) => {
+                let signed = value.cast_signed();
+                if self.ascending.last().is_none_or(|last| signed > *last) {
+                    self.ascending.push(signed);
+                    return true;
+                }
+                self.ascending.binary_search(&signed).is_err() && self.narrow.insert(value)
+            }
             Key::Wide(value) => self.wide.insert(value),
+        }
+    }
+
+    /// Makes room for so many keys like this one, so that the table is not built anew as it grows.
+    pub fn reserve(&mut self, like: Key, keys: usize) {
+        match like {
+            Key::Narrow(_) => self.narrow.reserve(keys),
+            Key::Wide(_) => self.wide.reserve(keys),
         }
     }
 
     /// How many keys.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.narrow.len() + self.wide.len()
+        self.ascending.len() + self.narrow.len() + self.wide.len()
     }
 
     /// Takes in another set's keys; the smaller one is moved.
@@ -208,7 +233,12 @@ impl KeySet {
         if other.len() > self.len() {
             std::mem::swap(self, &mut other);
         }
-        self.narrow.extend(other.narrow);
+        for value in other.ascending {
+            self.insert(Key::Narrow(value.cast_unsigned()));
+        }
+        for value in other.narrow {
+            self.insert(Key::Narrow(value));
+        }
         self.wide.extend(other.wide);
     }
 }
@@ -243,6 +273,21 @@ mod tests {
     fn texts_that_differ_by_a_zero_byte_are_two_keys() {
         let keys = Keys::of(&[Arc::new(StringArray::from(vec!["a", "a\0"]))]);
         assert_ne!(keys.get(0), keys.get(1));
+    }
+
+    #[test]
+    fn a_set_says_what_a_plain_set_says_in_any_order() {
+        for orders in
+            [vec![1_i64, 2, 3, 3, 2], vec![5, 1, 3, 1, 9, 4, 9, 5], vec![-1, -5, 0, -5, i64::MAX, i64::MIN, -1]]
+        {
+            let (mut set, mut plain) = (KeySet::default(), HashSet::new());
+            for value in orders {
+                let key = Key::Narrow(value.cast_unsigned());
+                assert_eq!(set.contains(key), plain.contains(&value));
+                assert_eq!(set.insert(key), plain.insert(value));
+            }
+            assert_eq!(set.len(), plain.len());
+        }
     }
 
     #[test]

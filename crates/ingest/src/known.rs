@@ -32,6 +32,16 @@ impl Taken {
         }
     }
 
+    /// Makes room for the values of so many rows of a source without a key.
+    pub fn reserve(&mut self, like: Key, rows: usize) {
+        self.alone.reserve(like, rows);
+    }
+
+    /// Takes a value in a source without a key; `false` when it was taken.
+    pub fn take_new(&mut self, value: Key) -> bool {
+        self.alone.insert(value)
+    }
+
     pub fn take(&mut self, value: Key, row: Option<Key>) {
         match row {
             None => {

@@ -17,7 +17,7 @@ use mainspring_spec::{OnFail, Severity};
 
 use crate::check::{MALFORMED, Test};
 use crate::judge::{Judged, judge};
-use crate::keys::{Key, KeyHash, KeySet};
+use crate::keys::{Key, KeyHash, KeySet, Keys};
 use crate::known::{Known, Taken, VALUES_MAX};
 use crate::plan::Plan;
 use crate::profiler::Profiler;
@@ -135,6 +135,8 @@ pub(crate) struct Landing<'a> {
     /// Whether the rows are in the table already, from a run that ended before it could say so. Then they are judged
     /// once more for the record, and the file is no longer refused for its age.
     pub has_landed: bool,
+    /// Rows in the file, once it says so.
+    pub rows_expected: usize,
     pub progress: &'a dyn Progress,
 }
 
@@ -157,6 +159,7 @@ impl Landing<'_> {
             last: HashMap::default(),
             newest: HashMap::new(),
         };
+        self.rows_expected = opened.rows.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(0);
         let mut judged = opened
             .batches
             .map(|raw| {
@@ -227,9 +230,12 @@ impl Landing<'_> {
                 self.broke(judged, *rule, row, landed)?;
             }
         }
-        let orderly = self.plan.unique.is_empty() && self.plan.key.is_empty();
-        if judged.broken.is_empty() && orderly {
-            return Ok(parted);
+        if judged.broken.is_empty() && self.plan.key.is_empty() {
+            match (self.plan.unique.as_slice(), judged.unique.as_slice()) {
+                ([], _) => return Ok(parted),
+                ([(rule, _)], [values]) => return self.part_by_one_unique(judged, *rule, values, landed),
+                _ => {}
+            }
         }
         parted.lands = vec![true; rows];
         let mut fates: Vec<Option<OnFail>> = vec![None; if judged.broken.is_empty() { 0 } else { rows }];
@@ -259,6 +265,51 @@ impl Landing<'_> {
             }
             if let Some(lands) = parted.lands.get_mut(row) {
                 *lands = false;
+            }
+        }
+        Ok(parted)
+    }
+
+    /// As [`part`](Self::part), for the common case: a clean batch, no key, one `unique` rule. One look-up a row.
+    fn part_by_one_unique(
+        &self,
+        judged: &Judged,
+        rule: usize,
+        values: &Keys,
+        landed: &mut Landed,
+    ) -> Result<Parted, Stop> {
+        let mut parted = Parted { lands: vec![], quarantined: vec![], dropped: 0, superseded: 0 };
+        let table = self.table.taken.first();
+        let mut repeats = Vec::new();
+        if let Some(taken) = landed.known.taken.first_mut() {
+            // Of a file in order only the greatest value is looked at; the room is for one that turns out not to be.
+            if let Some(like) = values.get(0).filter(|_| landed.tally.read as usize == values.len()) {
+                taken.reserve(like, self.rows_expected.min(VALUES_MAX));
+            }
+            for row in 0..values.len() {
+                let Some(value) = values.get(row) else { continue };
+                if table.is_some_and(|table| table.by_another(value, None)) || !taken.take_new(value) {
+                    repeats.push(row);
+                }
+            }
+        }
+        if repeats.is_empty() {
+            return Ok(parted);
+        }
+        let removes = self.plan.rules.get(rule).is_some_and(|rule| rule.removes_rows());
+        parted.lands = vec![true; values.len()];
+        for row in repeats {
+            self.broke(judged, rule, row, landed)?;
+            if !removes {
+                continue;
+            }
+            if let Some(lands) = parted.lands.get_mut(row) {
+                *lands = false;
+            }
+            if self.quarantines(rule) {
+                parted.quarantined.push((row, vec![rule]));
+            } else {
+                parted.dropped += 1;
             }
         }
         Ok(parted)

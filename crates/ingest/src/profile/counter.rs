@@ -1,11 +1,33 @@
 //! Values and how often each was seen: exactly while they are few, the commonest ones when they are many.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
 use super::distinct::HyperLogLog;
-use crate::keys::KeyHash;
+
+/// The keys are hashes already.
+#[derive(Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+type KeyHash = BuildHasherDefault<AsItIs>;
 
 /// Up to so many different values are all counted.
 const EXACT_MAX: usize = 1_024;
@@ -125,8 +147,8 @@ mod as_list {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    use super::KeyHash;
     use super::Seen;
-    use crate::keys::KeyHash;
 
     pub fn serialize<S: Serializer>(seen: &HashMap<u64, Seen, KeyHash>, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list: Vec<(u64, &str, u64)> = seen.iter().map(|(h, s)| (*h, s.value.as_str(), s.count)).collect();
