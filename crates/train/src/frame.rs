@@ -65,8 +65,13 @@ pub(crate) struct RowKey {
 }
 
 impl Gatherer {
-    pub(crate) fn new(columns: usize) -> Self {
-        Self { columns: vec![vec![]; columns], keys: vec![], labels: vec![] }
+    /// Room for so many rows: growing a column would need twice its size.
+    pub(crate) fn new(columns: usize, rows: usize) -> Self {
+        Self {
+            columns: (0..columns).map(|_| Vec::with_capacity(rows)).collect(),
+            keys: Vec::with_capacity(rows),
+            labels: Vec::with_capacity(rows),
+        }
     }
 
     /// Takes the rows of an encoded batch. An infinite number becomes the greatest finite one that every threshold still
@@ -128,7 +133,7 @@ mod tests {
     use super::*;
 
     fn gather(rows: &[(u8, i64, f64)]) -> Vec<Frame> {
-        let mut gatherer = Gatherer::new(2);
+        let mut gatherer = Gatherer::new(2, 0);
         for (part, at, value) in rows {
             let matrix = Matrix { rows: 1, columns: 2, values: vec![*value, f64::NAN] };
             gatherer.push(&matrix, [(RowKey { part: *part, at: *at, row: 7 }, value * 2.0)]);

@@ -218,19 +218,19 @@ impl Plan<'_> {
         let outcome = fit_off_thread(&resolved.model, loaded, progress).await?;
         watch.lap("train");
 
-        let version = self.register(&built, outcome, principal).await?;
+        let (version, evaluation) = self.register(&built, outcome, principal).await?;
         watch.lap("register");
-        let evaluation = context.registry.evaluation(&version.run).await?;
-        let evaluation = evaluation.ok_or_else(|| Error::Stopped {
-            model: resolved.model.name.clone(),
-            reason: "its evaluation is gone from the catalog".into(),
-        })?;
         let promotion = promote(&context.registry, &resolved.model, &version, principal).await?;
         Ok(TrainReport { version, evaluation, unchanged: false, promotion, seconds: watch.laps })
     }
 
     /// The file first, then the catalog: a crash between them leaves a file that nothing names.
-    async fn register(&self, built: &Built, outcome: Outcome, principal: &Principal) -> Result<ModelVersion> {
+    async fn register(
+        &self,
+        built: &Built,
+        outcome: Outcome,
+        principal: &Principal,
+    ) -> Result<(ModelVersion, Evaluation)> {
         let Self { context, resolved, run, .. } = self;
         let model = &resolved.model;
         let store = context.registry.artifacts().clone();
@@ -277,12 +277,12 @@ impl Plan<'_> {
         let registration = Registration {
             version,
             description: model.description.clone(),
-            evaluation,
+            evaluation: evaluation.clone(),
             metrics: outcome.history.into_iter().map(metric).collect(),
             artifacts: vec![],
             made_from: self.pins.iter().map(|(table, version)| format!("table:{table}@{version}")).collect(),
         };
-        Ok(context.registry.register(registration, principal).await?)
+        Ok((context.registry.register(registration, principal).await?, evaluation))
     }
 
     /// What the present champion reaches on the same test rows.

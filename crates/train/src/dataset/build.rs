@@ -26,7 +26,8 @@ use crate::{Error, Result};
 pub(crate) struct Built {
     pub(crate) table: TableName,
     pub(crate) version: u64,
-    /// From when on rows are the test, when split by time.
+    pub(crate) rows: usize,
+    /// The rule that parted the rows.
     pub(crate) splitter: Splitter,
 }
 
@@ -47,7 +48,8 @@ pub(crate) async fn build(
     if rows.is_empty() {
         return Err(Error::NoRows { model: model.name.clone(), from: model.observations.from.clone() });
     }
-    progress.total(rows.len() as u64);
+    let count = rows.len();
+    progress.total(count as u64);
     let splitter = Splitter::new(model, &rows)?;
     drop(rows);
 
@@ -76,7 +78,7 @@ pub(crate) async fn build(
             Some(rows) = counts.next() => progress.advance(rows),
         }
     };
-    Ok(Built { table: committed.table, version: committed.version, splitter })
+    Ok(Built { table: committed.table, version: committed.version, rows: count, splitter })
 }
 
 /// Passes batches on and says how many rows went by.

@@ -60,7 +60,7 @@ pub(crate) async fn load(lake: &Lake, resolved: &ResolvedModel, built: &Built) -
     let encoder = encoder(&words.inputs)?;
     let labels = Labels::new(model.task, &classes);
 
-    let mut gatherer = Gatherer::new(encoder.encoder().columns());
+    let mut gatherer = Gatherer::new(encoder.encoder().columns(), built.rows);
     let mut slices: Vec<SliceGatherer> = model.slices.iter().map(|column| SliceGatherer::new(column)).collect();
     let mut purged = 0;
     let mut batches = stream(lake, resolved, built, &[SPLIT_COLUMN, LABEL_COLUMN, AT_COLUMN, ROW_COLUMN], true).await?;

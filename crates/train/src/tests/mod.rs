@@ -1,6 +1,8 @@
 //! Training end to end: a project folder, a lake, a catalog in memory.
 
 mod errors;
+mod flights;
+mod leaks;
 mod outcomes;
 mod shapes;
 
@@ -18,6 +20,7 @@ use crate::{Error, TrainContext, TrainOptions, TrainReport, train};
 /// A project with one model `m` over one source `t`, and everything it needs.
 pub(super) struct World {
     folder: tempfile::TempDir,
+    pub(super) catalog: Catalog,
     pub(super) context: TrainContext,
     pub(super) owner: Principal,
 }
@@ -41,6 +44,11 @@ impl World {
         for (number, view) in views.split("---").map(str::trim).filter(|view| !view.is_empty()).enumerate() {
             write(&format!("features/{number}.yaml"), view);
         }
+        Self::of_folder(folder, threads).await
+    }
+
+    /// The project in a folder, with its state beside it.
+    pub(super) async fn of_folder(folder: tempfile::TempDir, threads: usize) -> Self {
         let project = Arc::new(mainspring_spec::load(folder.path()).unwrap_or_else(|error| panic!("{error:?}")));
         let path = |name: &str| folder.path().join(".mainspring").join(name);
         let config = LakeConfig {
@@ -55,7 +63,7 @@ impl World {
         let online = Arc::new(FjallStore::open(path("online")).unwrap());
         let features = FeatureStore::open(lake.clone(), catalog.clone(), online, project.clone());
         let context = TrainContext { lake, features, registry, project };
-        Self { folder, context, owner: Principal::local_owner() }
+        Self { folder, catalog, context, owner: Principal::local_owner() }
     }
 
     /// Puts rows into the source's table; each batch is a file.
@@ -68,7 +76,11 @@ impl World {
     }
 
     pub(super) async fn train(&self) -> Result<TrainReport, Error> {
-        train(&self.context, "m", &TrainOptions::default(), &self.owner, &NoProgress).await
+        self.train_model("m").await
+    }
+
+    pub(super) async fn train_model(&self, model: &str) -> Result<TrainReport, Error> {
+        train(&self.context, model, &TrainOptions::default(), &self.owner, &NoProgress).await
     }
 
     pub(super) async fn train_again(&self) -> Result<TrainReport, Error> {
