@@ -196,3 +196,70 @@ fn numeric(values: Values) -> NumericColumn {
         Values::Categories(_) => NumericColumn::Exact(Sample::new(vec![], 0)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn column(name: &str, kind: Kind) -> WatchedColumn {
+        WatchedColumn { name: name.into(), logged: name.into(), role: Role::Feature, kind }
+    }
+
+    fn log() -> RecordBatch {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("as_of", Arc::new(TimestampMicrosecondArray::from(vec![9, 10, 19, 20, 25, 30]).with_timezone("UTC"))),
+            ("count", Arc::new(Int64Array::from(vec![Some(0), Some(1), None, Some(3), Some(4), Some(5)]))),
+            ("day", Arc::new(Date32Array::from(vec![0, 1, 2, 3, 4, 5]))),
+            (
+                "is_late",
+                Arc::new(BooleanArray::from(vec![Some(true), Some(true), Some(false), None, Some(true), None])),
+            ),
+            ("carrier", Arc::new(StringArray::from(vec![Some("A"), Some("B"), Some("B"), Some("C"), None, Some("D")]))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[tokio::test]
+    async fn rows_fall_into_the_window_of_their_moment() {
+        let columns = [
+            column("count", Kind::Numeric),
+            column("day", Kind::Numeric),
+            column("is_late", Kind::Categorical),
+            column("carrier", Kind::Categorical),
+        ];
+        let values = |rows| columns.iter().map(|column| Values::new(column.kind, rows)).collect();
+        // The gap between 20 and 25 belongs to no window, and neither does 30.
+        let mut windows = [(10, 20, values(2)), (25, 30, values(1))];
+
+        let stream = futures::stream::iter([Ok::<_, ArrowError>(log())]);
+        read_windows(stream, &columns, &mut windows).await.unwrap();
+
+        let [(_, _, first), (_, _, second)] = windows;
+        assert!(matches!(&first[0], Values::Exact { values, nulls: 1 } if values == &[1.0]), "{first:?}");
+        assert!(matches!(&first[1], Values::Exact { values, nulls: 0 } if values == &[1.0, 2.0]), "{first:?}");
+        let Values::Categories(late) = &first[2] else { panic!("truths are categories: {first:?}") };
+        assert_eq!((late.count("true"), late.count("false"), late.nulls()), (1, 1, 0));
+        let Values::Categories(carriers) = &second[3] else { panic!("texts are categories: {second:?}") };
+        assert_eq!((carriers.rows(), carriers.nulls()), (1, 1));
+    }
+
+    #[test]
+    fn window_of_very_many_rows_is_sketched_and_compared_with_an_exact_reference() {
+        let mut current = Values::new(Kind::Numeric, EXACT_ROWS_MAX + 1);
+        let mut reference = Values::new(Kind::Numeric, EXACT_ROWS_MAX);
+        for i in 0..50_000 {
+            current.push_number(Some(f64::from(i % 1_000)));
+            reference.push_number(Some(f64::from(i % 1_000)));
+        }
+        current.push_number(None);
+
+        let drift = compare(reference, vec![current]).remove(0);
+
+        assert!(drift.approximate && drift.current.nulls == 1);
+        assert!(drift.ks.unwrap().statistic < 0.005 && drift.psi.unwrap() < 0.01, "{drift:?}");
+    }
+}

@@ -7,9 +7,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use mainspring_lake::TableName;
 use mainspring_registry::ModelVersion;
 
-use super::Target;
 use super::columns::{EXACT_ROWS_MAX, VALUES_MAX, Values, WatchedColumn, compare, read_all, read_windows};
 use super::reference::{Failure, columns_query, inputs_query, predict, reference_of};
+use super::target::Target;
 use super::traffic::WindowTraffic;
 use crate::drift::{Drift, map_columns};
 use crate::{Error, Result, Role, Watch, sql};

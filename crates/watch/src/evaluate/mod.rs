@@ -3,91 +3,33 @@
 mod columns;
 mod drift;
 mod judge;
+mod pending;
 mod performance;
 mod reference;
 mod rows;
+mod target;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::datatypes::Schema;
-use datafusion::error::DataFusionError;
 use jiff::Timestamp;
-use mainspring_catalog::{Change, Edge, Expect, Principal, Stored};
-use mainspring_lake::{At, TableName};
+use mainspring_catalog::{Change, Edge, Expect, Principal};
 use mainspring_registry::ModelVersion;
-use mainspring_serve::log_column;
-use mainspring_spec::{Endpoint, Model, Monitor, Task};
+use mainspring_spec::Task;
 
 use crate::alert::AlertBook;
-use crate::label::{LABELS_TABLE, LabelJoin};
-use crate::{ColumnReport, Error, Inputs, Performance, Result, Role, Watch, WindowHistograms, WindowReport, sql};
+use crate::label::LabelJoin;
+use crate::{ColumnReport, Error, Performance, Result, Watch, WindowHistograms, WindowReport};
 
-use columns::{Kind, WatchedColumn};
-use drift::{drift_of, stream, training_table};
-use judge::judge;
-use reference::reference_of;
+use columns::WatchedColumn;
+use drift::{drift_of, stream};
+use pending::{Changed, Pending, changed_report};
 use rows::Group;
+use target::{Target, table_sql};
 use traffic::WindowTraffic;
 
 /// How often an evaluation starts anew because somebody else wrote the same reports or alerts meanwhile.
 const ATTEMPTS_MAX: usize = 3;
-
-/// What a monitor looks at, resolved, at one moment.
-struct Target {
-    monitor: Monitor,
-    endpoint: Endpoint,
-    model: Model,
-    /// The names of the model's inputs.
-    inputs: Vec<String>,
-    log: TableName,
-    /// The table that labels come from, when it exists.
-    observations: Option<TableName>,
-    key: Vec<String>,
-    /// Whether labels have been pushed.
-    pushed: bool,
-    /// The versions that every query of this evaluation reads.
-    pins: BTreeMap<TableName, u64>,
-    until: Timestamp,
-}
-
-impl Target {
-    fn log_sql(&self) -> String {
-        table_sql(&self.log)
-    }
-
-    /// Words an engine's error for whoever looks after the monitor.
-    fn failed(&self, doing: &'static str) -> impl Fn(DataFusionError) -> Error {
-        let monitor = self.monitor.name.clone();
-        move |error| Error::Query { monitor: monitor.clone(), doing, reason: error.to_string() }
-    }
-}
-
-fn table_sql(table: &TableName) -> String {
-    format!("{}.{}", sql::name(table.schema()), sql::name(table.name()))
-}
-
-/// A window and version on its way to a report.
-struct Pending {
-    traffic: WindowTraffic,
-    stored: Option<Stored<WindowReport>>,
-    performance: Option<Performance>,
-    /// What the performance was computed from, when labels were looked at.
-    performance_inputs: String,
-    columns: Option<(Vec<ColumnReport>, WindowHistograms)>,
-}
-
-impl Pending {
-    fn drift_inputs(&self, version: Option<&ModelVersion>, columns: &[WatchedColumn]) -> String {
-        let reference = version.map_or_else(
-            || "none".to_owned(),
-            |version| format!("{}@{}", version.training_set.table, version.training_set.version),
-        );
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        let traffic = &self.traffic;
-        format!("{} rows to {}; {reference}; {}", traffic.traffic.predictions, traffic.newest, names.join(","))
-    }
-}
 
 impl Watch {
     /// Evaluates a monitor over everything logged and known before `until`, by default now, and returns the reports that
@@ -151,41 +93,6 @@ impl Watch {
         self.commit_reports(&target, reports, principal).await
     }
 
-    /// Resolves a monitor; `None` when its endpoint has not logged anything yet.
-    async fn target(&self, monitor: &str, until: Timestamp) -> Result<Option<Target>> {
-        let monitor = self.monitor(monitor)?.clone();
-        let unknown =
-            |kind, name: &str| Error::UnknownTarget { monitor: monitor.name.clone(), kind, name: name.into() };
-        let endpoint = self
-            .project
-            .endpoints
-            .get(&monitor.endpoint)
-            .ok_or_else(|| unknown("endpoint", &monitor.endpoint))?
-            .clone();
-        let resolved = self.project.resolve_model(&endpoint.model)?;
-        let inputs = resolved.inputs.iter().map(|input| input.name().to_owned()).collect();
-        let model = resolved.model;
-
-        let log = mainspring_serve::table_of(&endpoint.name)?;
-        let Some(log_version) = self.lake.version(&log).await? else { return Ok(None) };
-        let mut pins = BTreeMap::from([(log.clone(), log_version)]);
-        let from = &model.observations.from;
-        let schema = if self.project.sources.contains_key(from) { "sources" } else { "features" };
-        let mut observations = Some(TableName::new(schema, from)?);
-        if let Some(table) = &observations {
-            match self.lake.version(table).await? {
-                Some(version) => drop(pins.insert(table.clone(), version)),
-                None => observations = None,
-            }
-        }
-        let labels = TableName::new(LABELS_TABLE.0, LABELS_TABLE.1)?;
-        let labels_version = self.lake.version(&labels).await?;
-        pins.extend(labels_version.map(|version| (labels, version)));
-        let key = self.project.observation_key(&model).to_vec();
-        let pushed = labels_version.is_some();
-        Ok(Some(Target { monitor, endpoint, model, inputs, log, observations, key, pushed, pins, until }))
-    }
-
     /// The windows that may have changed, with what is stored of them.
     async fn pending(&self, target: &Target, windows: Vec<WindowTraffic>) -> Result<Vec<Pending>> {
         let mut pending = Vec::with_capacity(windows.len());
@@ -219,27 +126,6 @@ impl Watch {
             versions.insert(number, version);
         }
         Ok(versions)
-    }
-
-    /// The inputs that both the log and the training set have, and the prediction.
-    async fn watched_columns(&self, target: &Target, version: &ModelVersion) -> Result<Vec<WatchedColumn>> {
-        let logged = self.lake.schema(&target.log, At::Version(target.pins[&target.log])).await?;
-        let (_, pins) = training_table(version)?;
-        let mut columns = Vec::with_capacity(target.inputs.len() + 1);
-        for (table, number) in pins {
-            let trained = self.lake.schema(&table, At::Version(number)).await?;
-            columns.extend(target.inputs.iter().filter_map(|name| {
-                let column = log_column(name);
-                let kind = shared_kind((&column, &logged), (name, &trained))?;
-                Some(WatchedColumn { name: name.clone(), logged: column, role: Role::Feature, kind })
-            }));
-        }
-        let (name, kind) = match target.model.task {
-            Task::Multiclass => ("predicted_class", Kind::Categorical),
-            Task::Binary | Task::Regression => ("prediction", Kind::Numeric),
-        };
-        columns.push(WatchedColumn { name: name.to_owned(), logged: name.to_owned(), role: Role::Prediction, kind });
-        Ok(columns)
     }
 
     /// Joins labels to the predictions of windows that have new predictions, new labels, or predictions without one.
@@ -395,77 +281,5 @@ impl Watch {
         }
         self.metrics.show_open_alerts(monitor, book.open_alerts());
         Ok(reports)
-    }
-}
-
-/// A report that differs from the stored one.
-struct Changed {
-    report: WindowReport,
-    histograms: Option<WindowHistograms>,
-    expect: Expect,
-}
-
-/// Puts a report together; `None` when it says what the stored one says.
-fn changed_report(
-    target: &Target,
-    version: Option<&ModelVersion>,
-    columns: &[WatchedColumn],
-    pending: Pending,
-) -> Option<Changed> {
-    let drift_inputs = pending.drift_inputs(version, columns);
-    let Pending { traffic: window, stored, performance, performance_inputs, columns } = pending;
-    let (columns, histograms) = match (columns, &stored) {
-        (Some((columns, histograms)), _) => (columns, Some(histograms)),
-        (None, Some(stored)) => (stored.document.columns.clone(), None),
-        (None, None) => (vec![], None),
-    };
-    let mut traffic = window.traffic;
-    traffic.missing_feature_share = missing_share(&columns);
-    let judgements = judge(&target.monitor, &traffic, &columns, performance.as_ref());
-    let report = WindowReport {
-        monitor: target.monitor.name.clone(),
-        endpoint: target.endpoint.name.clone(),
-        model: target.model.name.clone(),
-        model_version: window.version,
-        window: target.monitor.window,
-        from: window.from,
-        to: window.to,
-        closed: window.to <= target.until,
-        until: target.until,
-        traffic,
-        reference: version.map(reference_of),
-        columns,
-        performance,
-        judgements,
-        inputs: Inputs { drift: drift_inputs, performance: performance_inputs },
-    };
-    let same = stored.as_ref().is_some_and(|stored| {
-        let before = &stored.document;
-        // The latency quantiles are estimates that depend on the order of rows, so they are not looked at.
-        before.inputs == report.inputs
-            && before.closed == report.closed
-            && before.performance == report.performance
-            && before.judgements == report.judgements
-    });
-    let expect = stored.as_ref().map_or(Expect::Absent, Stored::unchanged);
-    (!same).then_some(Changed { report, histograms, expect })
-}
-
-/// The share of missing values over all inputs.
-fn missing_share(columns: &[ColumnReport]) -> f64 {
-    let inputs = columns.iter().filter(|column| column.role == Role::Feature);
-    let (nulls, rows) =
-        inputs.fold((0, 0), |(nulls, rows), column| (nulls + column.current.nulls, rows + column.current.rows));
-    if rows == 0 { 0.0 } else { nulls as f64 / rows as f64 }
-}
-
-/// How a column is compared that two tables have: as categories when either has text.
-fn shared_kind(logged: (&str, &Schema), trained: (&str, &Schema)) -> Option<Kind> {
-    let kind = |(name, schema): (&str, &Schema)| {
-        schema.field_with_name(name).ok().and_then(|field| Kind::of(field.data_type()))
-    };
-    match (kind(logged)?, kind(trained)?) {
-        (Kind::Numeric, Kind::Numeric) => Some(Kind::Numeric),
-        _ => Some(Kind::Categorical),
     }
 }
