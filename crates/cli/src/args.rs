@@ -240,6 +240,8 @@ pub struct PromoteArgs {
     /// The model
     pub model: String,
     /// The version
+    // `version` itself is the name of --version
+    #[arg(id = "model_version", value_name = "VERSION")]
     pub version: u64,
     /// The alias
     #[arg(long, default_value = "champion")]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::json::WriterBuilder;
+use datafusion::arrow::json::writer::LineDelimited;
 use futures::{StreamExt, TryStreamExt};
 use hdrhistogram::Histogram;
 use jiff::civil::date;
@@ -141,7 +142,8 @@ async fn flights(running: &Running, project: &Project) -> anyhow::Result<Vec<Ask
     let mut batches = running.app.lake.sql(&query).await?.execute_stream().await?;
     let mut asked = vec![];
     while let Some(batch) = batches.try_next().await? {
-        let mut lines = LineDelimitedWriter::new(vec![]);
+        // a field that is not known is sent as null, not left out
+        let mut lines = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(vec![]);
         lines.write(&batch)?;
         lines.finish()?;
         for line in lines.into_inner().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

@@ -50,6 +50,7 @@ fn folder_name(folder: &std::path::Path) -> String {
 pub fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
     match mainspring_spec::load(&place.folder) {
         Ok(project) => {
+            mainspring_govern::Authorizer::new(&project.policies)?;
             if shown.json {
                 return output::json(&serde_json::json!({ "valid": true, "errors": [] }));
             }
@@ -69,7 +70,6 @@ pub fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
             } else {
                 let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
                 talk(&errors.render(if colour { Look::Colour } else { Look::Plain }));
-                talk(&format!("{BAD}error:{BAD:#} {} errors", errors.len() + errors.omitted));
             }
             Ok(ExitCode::FAILURE)
         }

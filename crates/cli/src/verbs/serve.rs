@@ -42,6 +42,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     following: JoinHandle<()>,
+    keys: JoinHandle<()>,
     address_file: PathBuf,
 }
 
@@ -97,6 +98,8 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     };
     engine.refresh(&sources(stores, &layers.load())).await;
 
+    // keys made or revoked by another process are known within a second
+    let keys = stores.identity.keep_fresh();
     let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project));
     let (stop, mut stopped) = watch::channel(false);
     let until = async move {
@@ -106,13 +109,14 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     let address_file = stores.config.state.join(ADDRESS_FILE);
     let written = serde_json::to_vec(&Address { process: std::process::id(), url: format!("http://{address}") })?;
     std::fs::write(&address_file, written).with_context(|| format!("cannot write {}", address_file.display()))?;
-    Ok(Running { app, address, stop, server, following, address_file })
+    Ok(Running { app, address, stop, server, following, keys, address_file })
 }
 
 impl Running {
     /// Answers what is under way, writes what is queued, and ends.
     pub async fn stop(self) -> Result<(), Failure> {
         self.following.abort();
+        self.keys.abort();
         let _already_gone = std::fs::remove_file(&self.address_file);
         self.stop.send_replace(true);
         // connections that are kept open without a request do not hold the end up
