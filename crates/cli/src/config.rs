@@ -44,10 +44,12 @@ impl Place {
                 "`mainspring init` writes a project there, and -C DIR works in another folder",
             ));
         }
-        mainspring_spec::load(&self.folder).map_err(|diagnostics| Failure::hinted(
-            anyhow!("the project does not validate\n\n{diagnostics}"),
-            "mend the folder and try again; `mainspring validate` shows only these",
-        ))
+        mainspring_spec::load(&self.folder).map_err(|diagnostics| {
+            Failure::hinted(
+                anyhow!("the project does not validate\n\n{diagnostics}"),
+                "mend the folder and try again; `mainspring validate` shows only these",
+            )
+        })
     }
 
     /// The configuration for a project, or for a folder without one.
@@ -74,7 +76,9 @@ impl Place {
         };
         let listen = match &target.listen {
             None => SocketAddr::from(([127, 0, 0, 1], 7878)),
-            Some(text) => text.parse().with_context(|| format!("`listen: {text}` is no address such as 127.0.0.1:7878"))?,
+            Some(text) => {
+                text.parse().with_context(|| format!("`listen: {text}` is no address such as 127.0.0.1:7878"))?
+            }
         };
         Ok(Config {
             target: self.target.clone(),

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
     output::start_logging(cli.verbose, matches!(cli.verb, Verb::Serve(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output::fail(&Failure::from(anyhow::Error::from(error).context("cannot start the runtime"))),
+        Err(error) => {
+            return output::fail(&Failure::from(anyhow::Error::from(error).context("cannot start the runtime")));
+        }
     };
     let outcome = runtime.block_on(run(cli));
     // what still runs on the blocking pool may not hold the exit up

@@ -15,7 +15,8 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// A bar on long work that is shown only on a terminal.
 pub fn bar(total: u64) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(total), target);
     bar.set_style(style(total > 0));
     bar
@@ -32,7 +33,8 @@ fn style(known: bool) -> ProgressStyle {
 
 /// Shows a run until its events end.
 pub async fn follow(mut events: UnboundedReceiver<FlowEvent>) {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bars = MultiProgress::with_draw_target(target);
     let mut shown: BTreeMap<Task, (ProgressBar, std::sync::Arc<mainspring_flow::TaskProgress>)> = BTreeMap::new();
     let mut frames = tokio::time::interval(FRAME);

@@ -42,8 +42,7 @@ impl Stores {
     /// Opens the stores of a place, making them when there are none.
     pub async fn open(place: &Place, project: Option<&Project>) -> Result<Self, Failure> {
         let config = place.config(project)?;
-        std::fs::create_dir_all(&config.state)
-            .with_context(|| format!("cannot make {}", config.state.display()))?;
+        std::fs::create_dir_all(&config.state).with_context(|| format!("cannot make {}", config.state.display()))?;
         let catalog = Catalog::open(&config.catalog).await.context("cannot open the catalog")?;
         let lake = Lake::open(LakeConfig {
             root: config.lake.clone(),
@@ -88,7 +87,12 @@ impl Stores {
     }
 
     /// The layers of a project over an online store.
-    pub async fn layers(&self, project: &Arc<Project>, online: Arc<FjallStore>, parallel: usize) -> Result<Layers, Failure> {
+    pub async fn layers(
+        &self,
+        project: &Arc<Project>,
+        online: Arc<FjallStore>,
+        parallel: usize,
+    ) -> Result<Layers, Failure> {
         let features = FeatureStore::open(self.lake.clone(), self.catalog.clone(), online, project.clone());
         let watch = self.watch(project);
         let work = PlatformWork {

@@ -126,7 +126,8 @@ impl TaskGraph {
                 gather(project, &direct, needed, &mut needs);
             }
             graph.push(task.clone(), needs)?;
-            if task.kind == TaskKind::Backfill && project.feature_views.get(&task.name).is_some_and(|view| view.online) {
+            if task.kind == TaskKind::Backfill && project.feature_views.get(&task.name).is_some_and(|view| view.online)
+            {
                 graph.push(Task::new(TaskKind::Materialize, &task.name), BTreeSet::from([task]))?;
             }
         }
@@ -153,7 +154,12 @@ impl TaskGraph {
         }
         Self {
             order: self.order.iter().filter(|task| kept.contains(task)).cloned().collect(),
-            needs: self.needs.iter().filter(|(task, _)| kept.contains(task)).map(|(t, n)| (t.clone(), n.clone())).collect(),
+            needs: self
+                .needs
+                .iter()
+                .filter(|(task, _)| kept.contains(task))
+                .map(|(t, n)| (t.clone(), n.clone()))
+                .collect(),
         }
     }
 }

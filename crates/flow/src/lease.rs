@@ -136,7 +136,8 @@ impl Held {
         match self.catalog.commit(change).await {
             Ok(committed) => self.version = committed.seq,
             Err(mainspring_catalog::Error::Conflict { .. }) => {
-                let holder = self.catalog.get::<Lease>("project").await?.map(|now| now.document.holder.process.to_string());
+                let holder =
+                    self.catalog.get::<Lease>("project").await?.map(|now| now.document.holder.process.to_string());
                 return Err(Error::LeaseLost { run: self.lease.run.clone(), holder: holder.unwrap_or_default() });
             }
             Err(error) => return Err(error.into()),

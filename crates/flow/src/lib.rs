@@ -28,6 +28,6 @@ pub use engine::{Engine, RunRequest};
 pub use error::{Error, Result};
 pub use event::{FlowEvent, TaskProgress};
 pub use graph::{Task, TaskGraph, TaskKind};
-pub use record::{Attempt, Figures, FlowRun, RunState, TaskRun, TaskState};
 pub use platform::PlatformWork;
+pub use record::{Attempt, Figures, FlowRun, RunState, TaskRun, TaskState};
 pub use work::{Outcome, TaskContext, Work, WorkError};

@@ -36,7 +36,8 @@ impl Work for PlatformWork {
 
 impl PlatformWork {
     async fn ingest(&self, source: &str, context: &TaskContext) -> Result<Outcome, WorkError> {
-        let report = self.ingestor.ingest(source, &context.principal, context.progress.as_ref()).await.map_err(passing)?;
+        let report =
+            self.ingestor.ingest(source, &context.principal, context.progress.as_ref()).await.map_err(passing)?;
         for file in &report.files {
             context.log(format!("{}: {:?}", file.uri, file.outcome));
             for note in &file.notes {

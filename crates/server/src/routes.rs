@@ -49,7 +49,9 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app, guard))
         // who asks does not matter for these
         .route("/health", get(|| async { "OK" }))
-        .merge(Router::new().route("/assets/{name}", get(asset)).layer(CompressionLayer::new().compress_when(compressed)))
+        .merge(
+            Router::new().route("/assets/{name}", get(asset)).layer(CompressionLayer::new().compress_when(compressed)),
+        )
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::new())
 }

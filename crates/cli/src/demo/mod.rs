@@ -52,7 +52,11 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
     if !again.is_empty() {
         return Err(anyhow!("a second plan right after apply is not empty").into());
     }
-    steps.end(timer, "declare", &format!("{} objects planned and applied in {}", plan.changes.len(), args.dir.display()));
+    steps.end(
+        timer,
+        "declare",
+        &format!("{} objects planned and applied in {}", plan.changes.len(), args.dir.display()),
+    );
 
     let project = stores.applied().await?;
     let online = verbs::open_online(&stores)?;
@@ -97,7 +101,16 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
     if !AUC_EXPECTED.contains(&auc) {
         steps.report.complaints.push(format!("the test AUC is {auc:.4}, expected within {AUC_EXPECTED:?}"));
     }
-    steps.end(timer, "train", &format!("version {} learned from {} rows, AUC {auc:.4} on {} later ones", version.version, count(set.train_rows), count(set.test_rows)));
+    steps.end(
+        timer,
+        "train",
+        &format!(
+            "version {} learned from {} rows, AUC {auc:.4} on {} later ones",
+            version.version,
+            count(set.train_rows),
+            count(set.test_rows)
+        ),
+    );
 
     // the layers of the server take their place: one process, one online store
     drop((layers, online));
@@ -129,14 +142,19 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
     if !audit.is_intact() {
         steps.report.complaints.push(audit.to_string());
     }
-    steps.end(timer, "verify", &format!("{} predictions recomputed offline; audit: {audit}", count(check.rows_checked)));
+    steps.end(
+        timer,
+        "verify",
+        &format!("{} predictions recomputed offline; audit: {audit}", count(check.rows_checked)),
+    );
 
     report.held = report.complaints.is_empty();
     report.seconds = begun.elapsed().as_secs_f64();
     report.peak_memory_bytes = peak;
     text(&report.summary())?;
     if let Some(file) = &args.report {
-        std::fs::write(file, serde_json::to_vec_pretty(&report)?).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if !args.once {
         text(&format!("The console is at {BOLD}http://{}/{BOLD:#} until Ctrl-C", running.address))?;

@@ -43,14 +43,22 @@ struct Answer {
 }
 
 /// Replays the second half of the year, or its first `days`.
-pub async fn replay(running: &Running, project: &Project, days: Option<u32>, report: &mut Report) -> anyhow::Result<String> {
+pub async fn replay(
+    running: &Running,
+    project: &Project,
+    days: Option<u32>,
+    report: &mut Report,
+) -> anyhow::Result<String> {
     let first = date(2013, 7, 1);
     let days = days.unwrap_or(184).clamp(1, 184);
     let flights = flights(running, project).await?;
-    let client = reqwest::Client::builder().pool_max_idle_per_host(CONCURRENCY).timeout(Duration::from_secs(30)).build()?;
+    let client =
+        reqwest::Client::builder().pool_max_idle_per_host(CONCURRENCY).timeout(Duration::from_secs(30)).build()?;
     let url: Arc<str> = format!("http://{}/api/v1/endpoints/{ENDPOINT}/predict", running.address).into();
-    let views: Vec<&String> =
-        (project.feature_views.values()).filter(|view| view.online && view.kind() != ViewKind::Request).map(|view| &view.name).collect();
+    let views: Vec<&String> = (project.feature_views.values())
+        .filter(|view| view.online && view.kind() != ViewKind::Request)
+        .map(|view| &view.name)
+        .collect();
 
     let mut latency = Histogram::<u64>::new(3)?;
     let mut sending = Duration::ZERO;
@@ -103,7 +111,10 @@ pub async fn replay(running: &Running, project: &Project, days: Option<u32>, rep
     report.predictions.per_second = report.predictions.made as f64 / sending.as_secs_f64().max(1e-9);
     report.predictions.latency_p50_ms = latency.value_at_quantile(0.50) as f64 / 1000.0;
     report.predictions.latency_p99_ms = latency.value_at_quantile(0.99) as f64 / 1000.0;
-    Ok(format!("half within {:.2} ms, 99 in 100 within {:.2} ms", report.predictions.latency_p50_ms, report.predictions.latency_p99_ms))
+    Ok(format!(
+        "half within {:.2} ms, 99 in 100 within {:.2} ms",
+        report.predictions.latency_p50_ms, report.predictions.latency_p99_ms
+    ))
 }
 
 fn end_of(first: jiff::civil::Date, days: u32) -> Timestamp {
@@ -148,7 +159,8 @@ async fn flights(running: &Running, project: &Project) -> anyhow::Result<Vec<Ask
         lines.finish()?;
         for line in lines.into_inner().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let mut row: Map<String, Value> = serde_json::from_slice(line)?;
-            let seconds = row.remove("as_of_seconds").and_then(|seconds| seconds.as_i64()).context("a time in seconds")?;
+            let seconds =
+                row.remove("as_of_seconds").and_then(|seconds| seconds.as_i64()).context("a time in seconds")?;
             let at = Timestamp::from_second(seconds)?;
             asked.push(Asked { at, body: serde_json::to_vec(&serde_json::json!({ "as_of": at, "rows": [row] }))? });
         }
@@ -183,7 +195,11 @@ fn tell(month: &MonthFigures) {
         (Some(feature), Some(psi)) => format!("{feature} moved farthest, PSI {psi:.2}"),
         _ => "no drift figure".into(),
     };
-    let alerts = if month.alerts.is_empty() { String::new() } else { format!("  {WARN}{} bounds broken{WARN:#}", month.alerts.len()) };
+    let alerts = if month.alerts.is_empty() {
+        String::new()
+    } else {
+        format!("  {WARN}{} bounds broken{WARN:#}", month.alerts.len())
+    };
     talk(&format!(
         "  {BOLD}{}{BOLD:#}  {:>7} predictions, {:>7} labels, AUC {}, log loss {}  {SOFT}{drift}{SOFT:#}{alerts}",
         month.month,

@@ -130,7 +130,12 @@ impl Report {
                 &[Column::Left("table"), Column::Right("read"), Column::Right("quarantined"), Column::Right("dropped")],
                 (self.tables.iter())
                     .map(|(name, rows)| {
-                        vec![name.clone(), count(rows.rows_read), count(rows.rows_quarantined), count(rows.rows_dropped)]
+                        vec![
+                            name.clone(),
+                            count(rows.rows_read),
+                            count(rows.rows_quarantined),
+                            count(rows.rows_dropped),
+                        ]
                     })
                     .collect(),
             ),

@@ -15,7 +15,13 @@ use crate::wiring::Stores;
 pub async fn promote(place: &Place, args: PromoteArgs) -> Result<ExitCode, Failure> {
     let stores = Stores::open(place, None).await?;
     let moved = stores.registry.set_alias(&args.model, &args.alias, args.version, &principal(), &args.reason).await?;
-    output::text(&format!("{} {} is now {} (judged by {} gates)", args.model, args.version, args.alias, moved.results.len()))
+    output::text(&format!(
+        "{} {} is now {} (judged by {} gates)",
+        args.model,
+        args.version,
+        args.alias,
+        moved.results.len()
+    ))
 }
 
 /// `rollback`.

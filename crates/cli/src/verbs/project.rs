@@ -37,7 +37,10 @@ pub async fn init(place: &Place, args: InitArgs) -> Result<ExitCode, Failure> {
     for path in &written {
         output::text(&path.display().to_string())?;
     }
-    talk(&format!("{GOOD}hint:{GOOD:#} mainspring -C {0} apply && mainspring -C {0} run && mainspring -C {0} serve", folder.display()));
+    talk(&format!(
+        "{GOOD}hint:{GOOD:#} mainspring -C {0} apply && mainspring -C {0} run && mainspring -C {0} serve",
+        folder.display()
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,7 +69,9 @@ pub fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
         }
         Err(errors) => {
             if shown.json {
-                output::json(&serde_json::json!({ "valid": false, "errors": errors.found, "omitted": errors.omitted }))?;
+                output::json(
+                    &serde_json::json!({ "valid": false, "errors": errors.found, "omitted": errors.omitted }),
+                )?;
             } else {
                 let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
                 talk(&errors.render(if colour { Look::Colour } else { Look::Plain }));
@@ -107,7 +112,14 @@ fn show(plan: &Plan) -> Result<ExitCode, Failure> {
         };
         output::text(&format!("{style}{:<14}{style:#} {BOLD}{}{BOLD:#}", change.class.to_string(), change.object))?;
         for detail in &change.details {
-            output::text(&format!("               {}", if detail.path.is_empty() { detail.reason.clone() } else { format!("{}: {}", detail.path, detail.reason) }))?;
+            output::text(&format!(
+                "               {}",
+                if detail.path.is_empty() {
+                    detail.reason.clone()
+                } else {
+                    format!("{}: {}", detail.path, detail.reason)
+                }
+            ))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -126,9 +138,13 @@ pub async fn apply(place: &Place, args: ApplyArgs) -> Result<ExitCode, Failure> 
     if plan.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    let grave = plan.changes.iter().any(|change| matches!(change.class, ChangeClass::Breaking | ChangeClass::Destructive));
+    let grave =
+        plan.changes.iter().any(|change| matches!(change.class, ChangeClass::Breaking | ChangeClass::Destructive));
     if grave && !args.yes && !confirmed()? {
-        return Err(Failure::hinted(anyhow!("nothing was applied: the plan has breaking or destructive changes"), "`apply --yes` applies them"));
+        return Err(Failure::hinted(
+            anyhow!("nothing was applied: the plan has breaking or destructive changes"),
+            "`apply --yes` applies them",
+        ));
     }
     commit(&stores.catalog, &project, &plan).await?;
     talk(&format!("{GOOD}applied{GOOD:#} {} changes", plan.changes.len()));
@@ -138,7 +154,8 @@ pub async fn apply(place: &Place, args: ApplyArgs) -> Result<ExitCode, Failure> 
 /// Makes the declared objects the applied ones, in one transaction.
 pub async fn commit(catalog: &Catalog, project: &Project, plan: &Plan) -> Result<(), Failure> {
     let subject = format!("project:{}", project.file.project);
-    let change = Change::new(&principal(), "project.apply", subject).detail(serde_json::to_value(plan)?).declare(project)?;
+    let change =
+        Change::new(&principal(), "project.apply", subject).detail(serde_json::to_value(plan)?).declare(project)?;
     catalog.commit(change).await?;
     Ok(())
 }
@@ -163,7 +180,10 @@ pub fn schema(args: SchemaArgs) -> Result<ExitCode, Failure> {
         (Some(kind), _) => {
             let found = mainspring_spec::KINDS_WITH_SCHEMA.into_iter().find(|known| known.as_str() == kind);
             let Some(found) = found else {
-                return Err(Failure::hinted(anyhow!("there is no schema of `{kind}`"), format!("the kinds are {}", known())));
+                return Err(Failure::hinted(
+                    anyhow!("there is no schema of `{kind}`"),
+                    format!("the kinds are {}", known()),
+                ));
             };
             output::json(&mainspring_spec::schema(found))
         }
@@ -176,7 +196,10 @@ pub fn schema(args: SchemaArgs) -> Result<ExitCode, Failure> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        (None, None) => Err(Failure::hinted(anyhow!("name a kind of file, or a folder with --out"), format!("the kinds are {}", known()))),
+        (None, None) => Err(Failure::hinted(
+            anyhow!("name a kind of file, or a folder with --out"),
+            format!("the kinds are {}", known()),
+        )),
     }
 }
 

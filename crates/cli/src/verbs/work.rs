@@ -7,9 +7,9 @@ use anyhow::Context;
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::DataFrame;
+use mainspring_catalog::ListQuery;
 use mainspring_features::{FeatureStore, FjallStore};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskGraph, TaskRun};
-use mainspring_catalog::ListQuery;
 use mainspring_lake::MaintainOptions;
 
 use super::{principal, serve};
@@ -23,9 +23,14 @@ use crate::wiring::Stores;
 pub async fn run(place: &Place, args: RunArgs) -> Result<ExitCode, Failure> {
     let stores = Stores::open(place, place.project().ok().as_ref()).await?;
     let project = stores.applied().await?;
-    let retries = args.targets.first().and_then(|name| project.workflows.get(name)).map_or(2, |workflow| workflow.retries);
-    let request =
-        RunRequest { graph: TaskGraph::of(&project, &args.targets)?, targets: args.targets.clone(), retries, force: args.force };
+    let retries =
+        args.targets.first().and_then(|name| project.workflows.get(name)).map_or(2, |workflow| workflow.retries);
+    let request = RunRequest {
+        graph: TaskGraph::of(&project, &args.targets)?,
+        targets: args.targets.clone(),
+        retries,
+        force: args.force,
+    };
     // a server on this folder holds the online store, so it does the run
     let run = match serve::address_of_running(&stores.config.state).await {
         Some(server) => serve::run_there(&server, &request, &stores.catalog).await?,
@@ -50,7 +55,11 @@ async fn report(stores: &Stores, run: &FlowRun, as_json: bool) -> Result<ExitCod
         output::json(&serde_json::json!({ "run": run, "tasks": tasks }))?;
     } else {
         let seconds = run.ended_at.map_or(0.0, |ended| ended.duration_since(run.started_at).as_secs_f64());
-        let words = if run.state == RunState::Succeeded { format!("{GOOD}succeeded{GOOD:#}") } else { format!("{BAD}failed{BAD:#}") };
+        let words = if run.state == RunState::Succeeded {
+            format!("{GOOD}succeeded{GOOD:#}")
+        } else {
+            format!("{BAD}failed{BAD:#}")
+        };
         output::text(&format!("run {} {words}: {} tasks in {seconds:.1} s", run.id, tasks.len()))?;
     }
     Ok(if run.state == RunState::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -84,12 +93,18 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
     }
     let agree = reports.iter().all(|(_, report)| report.values_different == 0);
     if json {
-        let shown: Vec<_> =
-            reports.iter().map(|(endpoint, report)| serde_json::json!({ "endpoint": endpoint, "report": report })).collect();
+        let shown: Vec<_> = reports
+            .iter()
+            .map(|(endpoint, report)| serde_json::json!({ "endpoint": endpoint, "report": report }))
+            .collect();
         output::json(&shown)?;
     } else {
         for (endpoint, report) in &reports {
-            let words = if report.values_different == 0 { format!("{GOOD}agree{GOOD:#}") } else { format!("{BAD}differ{BAD:#}") };
+            let words = if report.values_different == 0 {
+                format!("{GOOD}agree{GOOD:#}")
+            } else {
+                format!("{BAD}differ{BAD:#}")
+            };
             output::text(&format!(
                 "{endpoint}: {words}, {} values of {} predictions compared, {} differ",
                 count(report.values_compared),
@@ -127,9 +142,13 @@ pub async fn monitor(place: &Place, args: MonitorArgs) -> Result<ExitCode, Failu
     let rows = reports.iter().map(|report| {
         let quality = report.performance.as_ref();
         let metric = |name: &str| {
-            quality.and_then(|quality| quality.metrics.get(name)).map_or_else(String::new, |value| format!("{value:.4}"))
+            quality
+                .and_then(|quality| quality.metrics.get(name))
+                .map_or_else(String::new, |value| format!("{value:.4}"))
         };
-        let (feature, psi) = report.greatest_psi().map_or((String::new(), String::new()), |(feature, psi)| (feature.to_owned(), format!("{psi:.3}")));
+        let (feature, psi) = report
+            .greatest_psi()
+            .map_or((String::new(), String::new()), |(feature, psi)| (feature.to_owned(), format!("{psi:.3}")));
         vec![
             report.monitor.clone(),
             report.from.strftime("%Y-%m-%d").to_string(),
@@ -164,7 +183,8 @@ pub async fn monitor(place: &Place, args: MonitorArgs) -> Result<ExitCode, Failu
 pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Failure> {
     let keep: mainspring_spec::Span = args.keep.parse().map_err(|error: String| anyhow::anyhow!(error))?;
     let stores = Stores::open(place, place.project().ok().as_ref()).await?;
-    let options = MaintainOptions { keep: jiff::SignedDuration::from_micros(keep.as_micros()), ..MaintainOptions::default() };
+    let options =
+        MaintainOptions { keep: jiff::SignedDuration::from_micros(keep.as_micros()), ..MaintainOptions::default() };
     let report = stores.lake.maintain(options).await?;
     if args.json {
         return output::json(&report);
@@ -193,7 +213,8 @@ pub async fn query(place: &Place, args: QueryArgs) -> Result<ExitCode, Failure> 
     let stores = Stores::open(place, place.project().ok().as_ref()).await?;
     let frame = stores.lake.sql(&args.sql).await?;
     // one row more tells whether there are more
-    show(frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?, args.limit, args.json).await
+    show(frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?, args.limit, args.json)
+        .await
 }
 
 async fn show(frame: DataFrame, limit: usize, as_json: bool) -> Result<ExitCode, Failure> {

@@ -139,7 +139,8 @@ impl Engine {
             resumed: 0,
             tasks: request.graph.order().to_vec(),
         };
-        let mut change = Change::new(principal, "flow.run_started", format!("flow_run:{id}")).put(&run, Expect::Absent)?;
+        let mut change =
+            Change::new(principal, "flow.run_started", format!("flow_run:{id}")).put(&run, Expect::Absent)?;
         let mut tasks = BTreeMap::new();
         for task in &run.tasks {
             let record = TaskRun {
@@ -306,7 +307,8 @@ async fn attempt(work: Arc<dyn Work>, task: Task, context: TaskContext, wait: Du
     tokio::time::sleep(wait).await;
     // a task that panics has failed; it must not take the run with it
     let result = AssertUnwindSafe(work.perform(&task, &context)).catch_unwind().await.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let words =
+            panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         Err(WorkError::Lasting(format!("the task panicked: {}", words.unwrap_or("no words were left"))))
     });
     Attempted { task, context, result }
