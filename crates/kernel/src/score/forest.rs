@@ -130,36 +130,44 @@ impl Forest {
         }
     }
 
-    /// Adds up the leaves of many rows: blocks of rows, tree by tree, eight rows at a time.
+    /// Adds up the leaves of many rows: blocks of rows, tree by tree, eight rows at a time. What is left over of a block
+    /// goes row by row.
     pub(super) fn score_batch(&self, columns: usize, values: &[f64], out: &mut [f64]) {
         let outputs = self.base.len();
         for (block, scores) in out.chunks_mut(BLOCK_ROWS * outputs).enumerate() {
             let rows = scores.len() / outputs;
+            let together = rows - rows % WALKERS;
             let first = block * BLOCK_ROWS;
             let values = &values[first * columns..(first + rows) * columns];
-            for row in scores.chunks_exact_mut(outputs) {
-                row.copy_from_slice(&self.base);
+            let (scores, scores_left) = scores.split_at_mut(together * outputs);
+            let (values, values_left) = values.split_at(together * columns);
+            self.score_together(columns, values, scores);
+            for (row, scores) in scores_left.chunks_exact_mut(outputs).enumerate() {
+                self.score_row(&values_left[row * columns..(row + 1) * columns], scores);
             }
-            for tree in &self.trees {
-                let mut start = 0;
-                while start < rows {
-                    let walking = WALKERS.min(rows - start);
-                    let at = self.walk_rows(*tree, columns, &values[start * columns..], walking);
-                    for (offset, walker) in at.iter().take(walking).enumerate() {
-                        scores[(start + offset) * outputs + tree.output as usize] += self.leaf_values[*walker as usize];
-                    }
-                    start += walking;
+        }
+    }
+
+    /// Adds up the leaves of a block, whose rows are a multiple of eight.
+    fn score_together(&self, columns: usize, values: &[f64], scores: &mut [f64]) {
+        let outputs = self.base.len();
+        for row in scores.chunks_exact_mut(outputs) {
+            row.copy_from_slice(&self.base);
+        }
+        for tree in &self.trees {
+            for (group, scores) in scores.chunks_exact_mut(WALKERS * outputs).enumerate() {
+                let first = group * WALKERS;
+                let at = self.walk_rows(*tree, columns, &values[first * columns..(first + WALKERS) * columns]);
+                for (scores, walker) in scores.chunks_exact_mut(outputs).zip(at) {
+                    scores[tree.output as usize] += self.leaf_values[walker as usize];
                 }
             }
         }
     }
 
-    /// Takes up to eight rows to their leaves. Walkers without a row of their own follow the last one.
-    fn walk_rows(&self, tree: Root, columns: usize, values: &[f64], walking: usize) -> [u32; WALKERS] {
-        let rows: [&[f64]; WALKERS] = std::array::from_fn(|walker| {
-            let row = walker.min(walking - 1);
-            &values[row * columns..(row + 1) * columns]
-        });
+    /// Takes eight rows to their leaves.
+    fn walk_rows(&self, tree: Root, columns: usize, values: &[f64]) -> [u32; WALKERS] {
+        let rows: [&[f64]; WALKERS] = std::array::from_fn(|row| &values[row * columns..(row + 1) * columns]);
         let mut at = [tree.node; WALKERS];
         loop {
             let mut moved = 0;
