@@ -35,6 +35,7 @@ pub struct Lake {
 struct Inner {
     root: Root,
     runtime: Arc<RuntimeEnv>,
+    memory_bytes: usize,
     threads: usize,
     states: States,
 }
@@ -63,7 +64,8 @@ impl Lake {
             .with_disk_manager_builder(disk)
             .build_arc()?;
         runtime.register_object_store(root.store_url()?.as_ref(), root.store().clone());
-        let inner = Inner { root, runtime, threads: config.threads.max(1), states: States::default() };
+        let inner =
+            Inner { root, runtime, memory_bytes: bytes, threads: config.threads.max(1), states: States::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -111,6 +113,11 @@ impl Lake {
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.inner.root.folder()
+    }
+
+    /// Memory for all queries and writes together.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.inner.memory_bytes
     }
 
     pub(crate) fn root(&self) -> &Root {

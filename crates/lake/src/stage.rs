@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::config::{ConfigNonZeroUsize, TableParquetOptions};
 use datafusion::datasource::file_format::parquet::ParquetSink;
 use datafusion::datasource::listing::ListingTableUrl;
@@ -33,6 +33,18 @@ use crate::statistics;
 
 /// Rows of a row group: what readers skip and what threads share out; small enough that ten million rows are 80 of them.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Bytes of a row group before encoding, roughly: a table of a thousand columns has fewer rows in each, as row groups are
+/// held in memory until they are full.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+/// The share of the memory pool that a row group's bytes may be: encoding takes about four times as much, for each of
+/// [`ROW_GROUPS_AT_ONCE`], and leaves half of the pool to what brings the rows.
+const ROW_GROUP_SHARE: usize = 16;
+/// Fewest rows of a row group, however wide: a column's encoder takes 80 KiB to begin with, so that fewer save nothing.
+const ROW_GROUP_ROWS_MIN: usize = 4096;
+/// From so many columns on, their encoders take so much that one row group at a time must do.
+const WIDE_COLUMNS: usize = 256;
+/// What a value of a type without a width of its own is taken for.
+const VARIABLE_BYTES: usize = 24;
 /// Row groups that are encoded at the same time, so that one is filled while another is written out.
 const ROW_GROUPS_AT_ONCE: usize = 2;
 /// Rows of a data file; a file is compacted or removed as a whole.
@@ -101,7 +113,7 @@ impl Lake {
         rows: SendableRecordBatchStream,
     ) -> Result<Staged> {
         let schema = reshape.schema().clone();
-        let sink = ParquetSink::new(self.sink_config(name, &schema)?, parquet_options());
+        let sink = ParquetSink::new(self.sink_config(name, &schema)?, parquet_options(&schema, self.memory_bytes()));
         let written = sink.write_all(reshaped(name, reshape, rows), &self.write_context()?).await;
         let mut files: Vec<_> = sink.written().into_iter().collect();
         files.sort_by(|a, b| a.0.cmp(&b.0));
@@ -178,13 +190,21 @@ impl Lake {
     }
 }
 
-fn parquet_options() -> TableParquetOptions {
+fn parquet_options(schema: &SchemaRef, memory_bytes: usize) -> TableParquetOptions {
     let mut options = TableParquetOptions::default();
     options.global.compression = Some(COMPRESSION.into());
-    options.global.max_row_group_size = ROW_GROUP_ROWS;
-    options.global.maximum_parallel_row_group_writers = ROW_GROUPS_AT_ONCE;
+    options.global.max_row_group_size = row_group_rows(schema, memory_bytes);
+    let is_wide = schema.fields().len() >= WIDE_COLUMNS;
+    options.global.maximum_parallel_row_group_writers = if is_wide { 1 } else { ROW_GROUPS_AT_ONCE };
     options.global.created_by = concat!("mainspring ", env!("CARGO_PKG_VERSION")).into();
     options
+}
+
+fn row_group_rows(schema: &SchemaRef, memory_bytes: usize) -> usize {
+    let width = |data_type: &DataType| data_type.primitive_width().unwrap_or(VARIABLE_BYTES);
+    let row_bytes: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
+    let group_bytes = ROW_GROUP_BYTES.min(memory_bytes / ROW_GROUP_SHARE);
+    (group_bytes / row_bytes.max(1)).clamp(ROW_GROUP_ROWS_MIN, ROW_GROUP_ROWS)
 }
 
 fn reshaped(name: &TableName, reshape: Reshape, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {

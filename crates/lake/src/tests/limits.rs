@@ -38,6 +38,32 @@ async fn a_query_larger_than_memory_spills_and_finishes() {
 }
 
 #[tokio::test]
+async fn a_thousand_columns_are_written_in_little_memory() {
+    use arrow::array::{ArrayRef, Float64Array};
+    let folder = tempfile::tempdir().unwrap();
+    let config = LakeConfig {
+        root: folder.path().join("lake").display().to_string(),
+        memory_bytes: 256 << 20,
+        spill_dir: folder.path().join("spill"),
+        threads: 2,
+    };
+    let lake = Lake::open(config).await.unwrap();
+    // digits that do not compress: 320 MB in all
+    let column = |seed: u64| -> ArrayRef {
+        Arc::new(Float64Array::from_iter_values(
+            (0..2000_u64).map(|row| ((row + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) as f64).sin()),
+        ))
+    };
+    let columns: Vec<(String, ArrayRef)> = (0..1000).map(|place| (format!("c{place}"), column(place))).collect();
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+
+    let done = lake.append(&events(), stream_of(batch.schema(), vec![batch; 20]), id(1)).await.unwrap();
+
+    assert_eq!(done.rows, 40_000);
+    assert_eq!(count(lake.sql("select c0, c999 from events where c500 is not null").await.unwrap()).await, 40_000);
+}
+
+#[tokio::test]
 async fn what_a_killed_process_spilled_is_removed_at_the_next_opening() {
     let folder = tempfile::tempdir().unwrap();
     // no process has so great a number
