@@ -1,6 +1,6 @@
 //! The registry: runs as they go, and the versions they end in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -384,6 +384,23 @@ impl Registry {
         let change = Change::new(principal, action, version.node()).detail(detail).put(&version, unchanged)?;
         self.catalog.commit(change).await?;
         Ok(version)
+    }
+
+    /// The table versions that some model version was trained from, `schema.table` to versions in ascending order: what
+    /// maintenance of the lake must keep, so that each can be compared with its training set and made again.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn pinned_tables(&self) -> Result<BTreeMap<String, Vec<u64>>> {
+        let mut pinned: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+        for stored in self.catalog.all::<ModelVersion>(ListQuery::default()).await? {
+            let ModelVersion { training_set, tables, .. } = stored.document;
+            pinned.entry(training_set.table).or_default().insert(training_set.version);
+            for (table, version) in tables {
+                pinned.entry(table).or_default().insert(version);
+            }
+        }
+        Ok(pinned.into_iter().map(|(table, versions)| (table, versions.into_iter().collect())).collect())
     }
 
     /// Removes artifacts that no run and no version names and that are older than `age`, and says how many.

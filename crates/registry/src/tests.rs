@@ -326,3 +326,16 @@ async fn a_sweep_keeps_what_versions_name() {
     let version = f.registry.version("delay", 1).await.unwrap();
     assert!(f.registry.open_model(&version).await.is_ok());
 }
+
+#[tokio::test]
+async fn table_versions_that_models_were_trained_from_are_pinned() {
+    let f = fixture().await;
+    f.register(0.7).await;
+    let mut registration = f.registration(0.7, vec![]).await;
+    registration.version.training_set.version = 4;
+    f.registry.register(registration, &f.owner).await.unwrap();
+
+    let pinned = f.registry.pinned_tables().await.unwrap();
+
+    assert_eq!(pinned, BTreeMap::from([("sources.flights".into(), vec![3]), ("training.delay".into(), vec![0, 4])]));
+}
