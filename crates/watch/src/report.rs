@@ -32,7 +32,8 @@ pub struct WindowReport {
     pub until: Timestamp,
     /// How many predictions there were, and how they were answered.
     pub traffic: Traffic,
-    /// What the columns are compared with; absent when the registry does not know the version.
+    /// What the columns are compared with; absent when the registry does not know the
+    /// version, or its training set is gone.
     pub reference: Option<Reference>,
     /// How far each input and the prediction have moved.
     pub columns: Vec<ColumnReport>,

@@ -11,6 +11,7 @@
 mod support;
 
 use jiff::Timestamp;
+use mainspring_catalog::{Change, Expect};
 use mainspring_spec::Task;
 use mainspring_watch::drift::{Categories, NumericColumn, Sample, compare_categories, compare_numeric};
 use mainspring_watch::{AlertQuery, AlertState, PushedLabel, ReportQuery, Rule, WindowReport};
@@ -230,6 +231,22 @@ async fn versions_in_one_window_are_told_apart() {
     let counts: Vec<_> = reports.iter().map(|report| (report.model_version, report.traffic.predictions)).collect();
     assert_eq!(counts, [(0, 5), (1, 740), (2, 100), (7, 3)]);
     assert!(reports[3].reference.is_none() && reports[3].columns.is_empty(), "nobody registered version 7");
+}
+
+#[tokio::test]
+async fn version_whose_training_set_is_gone_still_has_traffic_and_performance() {
+    let Year { world, july, .. } = year().await;
+    let mut version = world.registry.version("late", 1).await.unwrap();
+    version.version = 3;
+    version.training_set.version = 99;
+    let change = Change::new(&principal(), "model.register", version.node()).put(&version, Expect::Absent).unwrap();
+    world.catalog.commit(change).await.unwrap();
+    world.serve("late", Task::Binary, 3, &july[..200]).await;
+
+    let reports = evaluate(&world, "late", "2013-08-02T00:00:00Z").await;
+
+    assert!(reports[0].reference.is_some() && reports[1].reference.is_none() && reports[1].columns.is_empty());
+    assert_eq!((reports[1].traffic.predictions, reports[1].performance.as_ref().unwrap().labelled), (200, 200));
 }
 
 #[tokio::test]

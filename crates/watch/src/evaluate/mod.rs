@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use mainspring_catalog::{Change, Edge, Expect, Principal};
+use mainspring_lake::Error as LakeError;
 use mainspring_registry::ModelVersion;
 use mainspring_spec::Task;
 
@@ -70,17 +71,21 @@ impl Watch {
         let windows =
             traffic::read(target.monitor.window, stream).await.map_err(target.failed("counting predictions"))?;
         let mut pending = self.pending(&target, windows).await?;
-        let versions = self.versions(&target, &pending).await?;
-
-        self.fill_performance(&target, &versions, &mut pending).await?;
+        let mut versions = self.versions(&target, &pending).await?;
         let mut columns = BTreeMap::new();
-        for (number, version) in &versions {
-            let watched = match version {
-                Some(version) => self.watched_columns(&target, version).await?,
-                None => vec![],
-            };
-            self.fill_drift(&target, version.as_ref(), *number, &watched, &mut pending).await?;
-            columns.insert(*number, watched);
+        for (number, version) in &mut versions {
+            let Some(known) = version else { continue };
+            match self.watched_columns(&target, known).await {
+                Ok(watched) => drop(columns.insert(*number, watched)),
+                // The training set is gone: what was asked and how good the answers were can still be told.
+                Err(Error::Lake(LakeError::NoVersion { .. } | LakeError::NoTable { .. })) => *version = None,
+                Err(error) => return Err(error),
+            }
+        }
+        self.fill_performance(&target, &versions, &mut pending).await?;
+        for (number, watched) in &columns {
+            let version = versions.get(number).and_then(Option::as_ref);
+            self.fill_drift(&target, version, *number, watched, &mut pending).await?;
         }
         let reports = pending
             .into_iter()
