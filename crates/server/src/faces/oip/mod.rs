@@ -15,9 +15,11 @@ mod tests;
 mod wire;
 
 use axum::body::Bytes;
+use axum::extract::FromRequestParts;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
@@ -31,6 +33,17 @@ use error::Refused;
 
 /// The header by which Triton's client says that tensors follow the JSON as bytes.
 const BINARY_HEADER: &str = "inference-header-content-length";
+
+/// Whether tensors follow as bytes. Looked up in the headers as they lie: taking them out would copy them all.
+struct HasBinary(bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for HasBinary {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.headers.contains_key(BINARY_HEADER)))
+    }
+}
 
 /// The routes of this face.
 pub fn router(served: Served) -> Router {
@@ -124,20 +137,20 @@ async fn infer(
     State(served): State<Served>,
     Path(model): Path<String>,
     caller: Asker,
-    headers: HeaderMap,
+    binary: HasBinary,
     read: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    answer(&served, &model, None, caller, &headers, read).await
+    answer(&served, &model, None, caller, binary, read).await
 }
 
 async fn infer_version(
     State(served): State<Served>,
     Path((model, version)): Path<(String, String)>,
     caller: Asker,
-    headers: HeaderMap,
+    binary: HasBinary,
     read: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    answer(&served, &model, Some(&version), caller, &headers, read).await
+    answer(&served, &model, Some(&version), caller, binary, read).await
 }
 
 async fn answer(
@@ -145,12 +158,12 @@ async fn answer(
     model: &str,
     version: Option<&str>,
     caller: Asker,
-    headers: &HeaderMap,
+    binary: HasBinary,
     read: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
     let endpoint = served.endpoint(principal(&caller), "endpoint.predict", model)?;
     let caller = principal(&caller).ok_or(Refusal::Unauthenticated)?;
-    if headers.contains_key(BINARY_HEADER) {
+    if binary.0 {
         let words = "binary tensors are not supported; send the tensors as JSON (`binary_data=False` in tritonclient)";
         return Err(Refused::new(StatusCode::BAD_REQUEST, words));
     }
