@@ -210,6 +210,12 @@ pub enum ListKind {
 pub struct QueryArgs {
     /// A SQL query; tables are called schema.table, as in sources.flights
     pub sql: String,
+    /// Read a table as it was in a version; repeat for several
+    #[arg(long, value_name = "TABLE=VERSION")]
+    pub pin: Vec<String>,
+    /// Read every table as it was at a moment, as in 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<jiff::Timestamp>,
     /// The most rows
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub limit: usize,

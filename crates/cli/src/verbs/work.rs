@@ -1,5 +1,6 @@
 //! What is done to data: run, monitor, maintain, query, check.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use datafusion::prelude::DataFrame;
 use mainspring_catalog::ListQuery;
 use mainspring_features::{FeatureStore, FjallStore};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskGraph, TaskRun};
-use mainspring_lake::MaintainOptions;
+use mainspring_lake::{MaintainOptions, TableName};
 
 use super::{principal, serve};
 use crate::args::{FeaturesVerb, MaintainArgs, MonitorArgs, QueryArgs, RunArgs};
@@ -183,8 +184,13 @@ pub async fn monitor(place: &Place, args: MonitorArgs) -> Result<ExitCode, Failu
 pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Failure> {
     let keep: mainspring_spec::Span = args.keep.parse().map_err(|error: String| anyhow::anyhow!(error))?;
     let stores = Stores::open(place, place.project().ok().as_ref()).await?;
-    let options =
-        MaintainOptions { keep: jiff::SignedDuration::from_micros(keep.as_micros()), ..MaintainOptions::default() };
+    // what a model was trained from must stay readable
+    let mut keep_versions = BTreeMap::new();
+    for (table, versions) in stores.registry.pinned_tables().await? {
+        keep_versions.insert(table.parse::<TableName>()?, versions);
+    }
+    let keep = jiff::SignedDuration::from_micros(keep.as_micros());
+    let options = MaintainOptions { keep, keep_versions, ..MaintainOptions::default() };
     let report = stores.lake.maintain(options).await?;
     if args.json {
         return output::json(&report);
@@ -211,10 +217,32 @@ pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Fai
 /// `query`.
 pub async fn query(place: &Place, args: QueryArgs) -> Result<ExitCode, Failure> {
     let stores = Stores::open(place, place.project().ok().as_ref()).await?;
-    let frame = stores.lake.sql(&args.sql).await?;
+    let frame = stores.lake.sql_at(&args.sql, &pins(&stores, &args).await?).await?;
     // one row more tells whether there are more
     show(frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?, args.limit, args.json)
         .await
+}
+
+/// The most versions of a table that are looked through for those of a moment.
+const VERSIONS_MAX: usize = 100_000;
+
+/// The versions that a query names, by number or by moment.
+async fn pins(stores: &Stores, args: &QueryArgs) -> Result<BTreeMap<TableName, u64>, Failure> {
+    let mut pins = BTreeMap::new();
+    if let Some(at) = args.at {
+        for table in stores.lake.tables().await? {
+            let versions = stores.lake.history(&table, VERSIONS_MAX).await?;
+            if let Some(then) = versions.iter().find(|version| version.at.is_some_and(|committed| committed <= at)) {
+                pins.insert(table, then.version);
+            }
+        }
+    }
+    for pin in &args.pin {
+        let wrong = || anyhow::anyhow!("`--pin {pin}` is not of the form schema.table=VERSION, as in sources.flights=3");
+        let (table, version) = pin.split_once('=').ok_or_else(wrong)?;
+        pins.insert(table.parse()?, version.parse().map_err(|_| wrong())?);
+    }
+    Ok(pins)
 }
 
 async fn show(frame: DataFrame, limit: usize, as_json: bool) -> Result<ExitCode, Failure> {
