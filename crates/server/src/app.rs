@@ -30,9 +30,12 @@ pub struct Layers {
     pub flow: Engine,
 }
 
-/// Everything a handler may reach.
+/// Everything a handler may reach. A clone is one more reference to it: each request takes one.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
     /// The metadata database.
     pub catalog: Catalog,
     /// The tables.
@@ -54,9 +57,23 @@ pub struct App {
 }
 
 impl App {
+    /// An app of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
     /// The layers as they are now; a request keeps those it began with.
     #[must_use]
     pub fn layers(&self) -> Arc<Layers> {
         self.layers.load_full()
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }

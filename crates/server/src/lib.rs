@@ -17,5 +17,5 @@ mod operate;
 mod routes;
 pub mod views;
 
-pub use app::{App, Layers};
+pub use app::{App, Layers, Parts};
 pub use routes::{router, serve};

@@ -14,7 +14,7 @@ use mainspring_ingest::Ingestor;
 use mainspring_lake::{Lake, LakeConfig};
 use mainspring_registry::Registry;
 use mainspring_serve::{LakeSink, Plan, ServeConfig, ServeEngine};
-use mainspring_server::{App, Layers};
+use mainspring_server::{App, Layers, Parts};
 use mainspring_train::TrainContext;
 use mainspring_watch::Watch;
 use tokio::net::TcpListener;
@@ -70,7 +70,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
     engine.register_metrics(&mut metrics);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let app = App {
+    let app = App::new(Parts {
         catalog,
         lake,
         registry,
@@ -80,7 +80,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
         metrics: Arc::new(metrics),
         started_at: jiff::Timestamp::now(),
         hosts: Arc::new(AllowedHosts::new(address, &[])),
-    };
+    });
     tokio::spawn(mainspring_server::serve(app, listener, std::future::pending()));
     Ok(Ours { address, engine })
 }

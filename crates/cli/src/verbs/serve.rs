@@ -14,7 +14,7 @@ use mainspring_catalog::{Catalog, ListQuery};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskRun};
 use mainspring_govern::{AllowedHosts, check_bind};
 use mainspring_serve::{LakeSink, ServeConfig, ServeEngine, Sources};
-use mainspring_server::{App, Layers};
+use mainspring_server::{App, Layers, Parts};
 use mainspring_spec::Project;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -85,7 +85,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     let mut metrics = prometheus_client::registry::Registry::with_prefix("mainspring");
     engine.register_metrics(&mut metrics);
     stores.watch_metrics.register(&mut metrics);
-    let app = App {
+    let app = App::new(Parts {
         catalog: stores.catalog.clone(),
         lake: stores.lake.clone(),
         registry: stores.registry.clone(),
@@ -95,7 +95,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
         metrics: Arc::new(metrics),
         started_at: jiff::Timestamp::now(),
         hosts: Arc::new(AllowedHosts::new(address, &[])),
-    };
+    });
     engine.refresh(&sources(stores, &layers.load())).await;
 
     // keys made or revoked by another process are known within a second
