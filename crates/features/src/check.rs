@@ -16,6 +16,8 @@ use crate::value::{Value, arrow_type};
 
 /// The most mismatches that a report shows in full; all are counted.
 pub const MISMATCHES_SHOWN: usize = 100;
+/// The log's column that says that a caller sent the model's inputs; older logs lack it.
+const INPUTS_GIVEN: &str = "inputs_given";
 /// The start of the names under which served values are put beside those computed again.
 const SERVED: &str = "mainspring_served_";
 
@@ -30,6 +32,8 @@ pub struct CheckReport {
     pub rows_checked: u64,
     /// Predictions passed over because they were served without some of their features, and said so.
     pub rows_degraded: u64,
+    /// Predictions passed over because the caller sent the model's inputs, so that no feature was looked up.
+    pub rows_given: u64,
     /// Values compared.
     pub values_compared: u64,
     /// Values that differ.
@@ -74,6 +78,11 @@ impl FeatureStore {
         let rows_logged = log.clone().count().await? as u64;
         let served = log.clone().filter(column("degraded").is_not_true())?;
         let rows_whole = served.clone().count().await? as u64;
+        let served = match served.schema().index_of_column_by_name(None, INPUTS_GIVEN) {
+            Some(_) => served.filter(column(INPUTS_GIVEN).is_not_true())?,
+            None => served,
+        };
+        let rows_served = served.clone().count().await? as u64;
         let plan = self.plan(&features).await?;
         let sampled = sampled(served, sample)?;
         let logged = sampled.schema().clone();
@@ -102,6 +111,7 @@ impl FeatureStore {
             rows_logged,
             rows_checked: 0,
             rows_degraded: rows_logged.saturating_sub(rows_whole),
+            rows_given: rows_whole.saturating_sub(rows_served),
             values_compared: 0,
             values_different: 0,
             mismatches: vec![],

@@ -197,7 +197,9 @@ pub enum Error {
     #[error("{0}")]
     Project(String),
     /// The online store was asked for where there is none.
-    #[error("the feature store was opened without its online store, which the server on this folder may hold; ask the server")]
+    #[error(
+        "the feature store was opened without its online store, which the server on this folder may hold; ask the server"
+    )]
     Offline,
     /// The lake failed.
     #[error(transparent)]

@@ -72,7 +72,7 @@ fn used_payload(view: &ViewUse) -> Vec<usize> {
 
 /// Observations with a plan's inputs.
 #[derive(Debug)]
-struct PointInTimeTable {
+pub(crate) struct PointInTimeTable {
     observations: LogicalPlan,
     /// The observations' column of moments.
     at: Option<usize>,
@@ -94,7 +94,7 @@ enum Source {
 }
 
 impl PointInTimeTable {
-    fn new(
+    pub(crate) fn new(
         observations: LogicalPlan,
         at: Option<&str>,
         plan: FeaturePlan,

@@ -1,0 +1,76 @@
+//! `kill -9` while the online store is written.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::world::{START, World, assert_same, block_on};
+
+const FOLDER: &str = "MAINSPRING_TEST_CRASH_FOLDER";
+const HOUR: i64 = 3_600_000_000;
+
+/// Materialises hour after hour until it is killed. Does nothing when it is not started by the test below.
+#[test]
+fn child_that_materialises() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    block_on(async {
+        let world = World::open(std::path::Path::new(&folder)).await;
+        for hour in 0.. {
+            world.materialize(Some(START + hour * HOUR / 10)).await;
+        }
+    });
+}
+
+#[test]
+fn killed_materialisation_is_taken_up_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    block_on(async {
+        let world = World::open(folder.path()).await;
+        let customers = arrow::array::RecordBatch::try_from_iter([
+            ("customer", std::sync::Arc::new(arrow::array::StringArray::from(vec!["c1"])) as arrow::array::ArrayRef),
+            ("born", std::sync::Arc::new(arrow::array::Int64Array::from(vec![1980]))),
+        ])
+        .unwrap();
+        let table = mainspring_lake::TableName::new("sources", "customers").unwrap();
+        let id = mainspring_lake::WriteId { app: "test".into(), sequence: 0 };
+        let rows = mainspring_lake::stream_of(customers.schema(), vec![customers]);
+        world.lake.append(&table, rows, id).await.unwrap();
+        let events: Vec<_> = (0..20_000_i64)
+            .map(|number| super::world::Event {
+                customer: Some(format!("c{}", number % 40)),
+                happened: START + number * HOUR / 100,
+                known: START + number * HOUR / 100,
+                amount: Some(number as f64 / 3.0),
+                item: None,
+            })
+            .collect();
+        world.add(1, &events).await;
+        world.backfill().await;
+    });
+
+    let mut furthest = 0;
+    for round in 0..4_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["tests::crash::child_that_materialises", "--exact"])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(900 + 370 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        block_on(async {
+            let world = World::open(folder.path()).await;
+            let Some(state) = world.features.online_state("spending").await.unwrap() else { return };
+            let until = state.until.unwrap();
+            furthest = furthest.max(until);
+            assert_eq!(until, furthest, "a state that was synced is not lost");
+            // The other views may be a step behind: brought to the same moment, all agree with the tables.
+            world.materialize(Some(until)).await;
+            let rows: Vec<_> = (0..40).map(|c| (Some(format!("c{c}")), until - i64::from(c) * 1_000_000)).collect();
+            assert_same(&world.offline(&rows).await, &world.online(&rows).await, &format!("round {round}"));
+        });
+    }
+    assert!(furthest > START, "no materialisation finished in four rounds");
+}

@@ -1,0 +1,5 @@
+//! Tests over several modules.
+
+mod crash;
+mod oracle;
+mod world;
