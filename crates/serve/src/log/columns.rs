@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use mainspring_features::{Value, array_of, arrow_type};
-use mainspring_spec::DataType;
+use mainspring_spec::{DataType, PREDICTION_LOG_COLUMNS};
 use uuid::Uuid;
 
 use crate::answer::prediction;
@@ -17,27 +17,10 @@ use crate::deployed::Deployed;
 use crate::plan::{InputFrom, Plan};
 use crate::{Given, Question};
 
-/// What every prediction log has, before the fields and features of its endpoint.
-const FIXED: [&str; 13] = [
-    "prediction_id",
-    "predicted_at",
-    "as_of",
-    "endpoint",
-    "model",
-    "model_version",
-    "caller",
-    "latency_us",
-    "degraded",
-    "prediction",
-    "predicted_class",
-    "probabilities",
-    "inputs_given",
-];
-
 /// The column under which a request field or feature is logged: its own name, unless that is taken.
 #[must_use]
 pub fn log_column(name: &str) -> String {
-    if FIXED.contains(&name) { format!("input_{name}") } else { name.to_owned() }
+    if PREDICTION_LOG_COLUMNS.contains(&name) { format!("input_{name}") } else { name.to_owned() }
 }
 
 /// An answered request.
@@ -128,7 +111,7 @@ pub(crate) struct LogColumns {
 impl LogColumns {
     pub(crate) fn of(plan: &Plan) -> Self {
         let time = || ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        let fixed = FIXED.map(|name| {
+        let fixed = PREDICTION_LOG_COLUMNS.map(|name| {
             let kind = match name {
                 "predicted_at" | "as_of" => time(),
                 "model_version" | "latency_us" => ArrowType::Int64,

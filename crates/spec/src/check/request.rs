@@ -8,8 +8,8 @@ use crate::graph::{ObjectKind, ObjectRef};
 use crate::model::{DataType, FeatureView, Field, Model};
 use crate::resolve::InputRef;
 
-/// The columns of every prediction log.
-pub const PREDICTION_LOG_COLUMNS: [&str; 12] = [
+/// What every prediction log has, before the fields and features of its endpoint.
+pub const PREDICTION_LOG_COLUMNS: [&str; 13] = [
     "prediction_id",
     "predicted_at",
     "as_of",
@@ -22,6 +22,7 @@ pub const PREDICTION_LOG_COLUMNS: [&str; 12] = [
     "prediction",
     "predicted_class",
     "probabilities",
+    "inputs_given",
 ];
 
 pub(super) fn check(context: &mut Context<'_>, model: &Model) {
