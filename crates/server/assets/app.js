@@ -30,7 +30,9 @@
   const draw = (element) => {
     const source = document.getElementById(element.dataset.chart);
     if (!source || !window.Plotly) return;
-    const { data, layout = {} } = JSON.parse(source.textContent);
+    // "--bad" in a chart is the page's colour of that name
+    const colour = (_, value) => (typeof value === "string" && /^--[a-z0-9-]+$/.test(value) ? css(value) : value);
+    const { data, layout = {} } = JSON.parse(source.textContent, colour);
     const axis = { gridcolor: css("--line"), linecolor: css("--line"), zerolinecolor: css("--line"), automargin: true };
     const merged = {
       margin: { l: 48, r: 12, t: 12, b: 36 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
@@ -95,6 +97,24 @@
     } else if (event.key === "t") {
       toggle();
     }
+  });
+
+  // Buttons that change something: ask when asked to, post, and show what came of it.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("button[data-post]");
+    if (!button || (button.dataset.ask && !confirm(button.dataset.ask))) return;
+    button.disabled = true;
+    try {
+      const answer = await fetch(button.dataset.post, {
+        method: "POST", headers: { "content-type": "application/json" }, body: button.dataset.body,
+      });
+      if (answer.ok) return location.reload();
+      const problem = await answer.json().catch(() => ({}));
+      alert(problem.detail ?? `the server answered ${answer.status}`);
+    } catch {
+      alert("the server cannot be reached");
+    }
+    button.disabled = false;
   });
 
   // Live parts are fetched again in place while the page is visible; nothing else moves.

@@ -1,0 +1,77 @@
+//! Training runs: parameters, metrics, curves, evaluation.
+
+use std::collections::BTreeMap;
+
+use mainspring_registry::{Evaluation, Run};
+use serde::Serialize;
+
+use super::{LISTED_MAX, Look, Result};
+
+/// A training run, as lists show it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunView {
+    /// The run as it is recorded.
+    #[serde(flatten)]
+    pub run: Run,
+    /// How long it took, in seconds; none while it is under way.
+    pub seconds: Option<f64>,
+}
+
+impl From<Run> for RunView {
+    fn from(run: Run) -> Self {
+        let seconds = run.ended_at.map(|ended| ended.duration_since(run.started_at).as_secs_f64());
+        Self { run, seconds }
+    }
+}
+
+/// Runs, the newest first; of one experiment, or of all.
+///
+/// # Errors
+/// When the catalog fails.
+pub async fn runs(look: &Look, experiment: Option<&str>, limit: usize) -> Result<Vec<RunView>> {
+    let runs = look.registry.runs(experiment, limit.min(LISTED_MAX), None).await?;
+    Ok(runs.into_iter().map(RunView::from).collect())
+}
+
+/// A metric by iteration.
+#[derive(Debug, Clone, Serialize)]
+pub struct Curve {
+    /// The metric.
+    pub key: String,
+    /// Iteration and value.
+    pub points: Vec<(i64, f64)>,
+}
+
+/// Everything about a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunDetail {
+    /// The run.
+    #[serde(flatten)]
+    pub view: RunView,
+    /// Its metrics by iteration.
+    pub curves: Vec<Curve>,
+    /// How good its model is, once it ended well.
+    pub evaluation: Option<Evaluation>,
+}
+
+/// A run with curves and evaluation.
+///
+/// # Errors
+/// When there is no such run.
+pub async fn run(look: &Look, id: &str) -> Result<RunDetail> {
+    let run = look.registry.run(id).await?;
+    let mut curves: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
+    for metric in look.registry.metrics(id, None).await? {
+        curves.entry(metric.key).or_default().push((metric.step, metric.value));
+    }
+    Ok(RunDetail {
+        view: run.into(),
+        // a metric of one point is a number, not a curve
+        curves: curves
+            .into_iter()
+            .filter(|(_, points)| points.len() > 1)
+            .map(|(key, points)| Curve { key, points })
+            .collect(),
+        evaluation: look.registry.evaluation(id).await?,
+    })
+}
