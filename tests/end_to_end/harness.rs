@@ -1,7 +1,7 @@
 //! Starting the program, and talking to it.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,6 @@ pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mainspring"));
     command.env("NO_COLOR", "1").env("MAINSPRING_MEMORY", "512MiB");
     command
-}
-
-/// The root of the repository.
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// What a verb said and how it ended.
@@ -74,6 +69,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
+            .env("MAINSPRING_LOG", "warn")
             .spawn()
             .expect("it starts");
         let mut line = String::new();
@@ -102,14 +98,11 @@ impl Drop for Server {
     }
 }
 
-/// Copies a folder with everything in it, but for state.
+/// Copies a folder with everything in it.
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_name() == ".mainspring" {
-            continue;
-        }
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy_folder(&entry.path(), &target);

@@ -1,4 +1,13 @@
 //! End to end: the real binary in a temporary folder, driven as a user or a client would.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")]
 
+mod client;
+mod crash;
+mod flights;
+mod folder;
 mod harness;
+mod ingest;
+mod live;
+mod project;
+mod shapes;
+mod wire;

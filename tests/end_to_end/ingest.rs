@@ -1,0 +1,185 @@
+//! Bad rows and bad files: each gets its own outcome, and the table is never left half written.
+
+use serde_json::json;
+
+use crate::project::{Project, Ran};
+
+const HEADER: &str = "order_id,customer,placed_at,channel,items,amount,returned,decided_at";
+const ROW: &str = "2025-02-01T01:03:00Z,store,3,42.66,false,2025-02-12T18:20:00Z";
+/// Rows of the sample that land.
+const SAMPLE: i64 = 1_199;
+
+/// The sample landed; then a file is delivered and ingested.
+fn deliver(file: &str, bytes: impl AsRef<[u8]>) -> (Project, Ran) {
+    let project = Project::applied();
+    project.say(&["run", "orders"]).fine();
+    project.write(file, bytes);
+    let ran = Ran::of(&project.say(&["run", "orders", "--json"]));
+    (project, ran)
+}
+
+fn landed(project: &Project) -> i64 {
+    let rows = project.number("select count(*) as n from sources.orders");
+    let keys = project.number("select count(distinct order_id) as n from sources.orders");
+    assert_eq!(rows, keys, "no row lands twice");
+    rows
+}
+
+/// What the quarantine keeps of a file: row number, rules and reason.
+fn set_aside(project: &Project, file: &str) -> Vec<(i64, String, String)> {
+    let sql = format!("select row_number, rules, reason from quarantine.orders where file = '{file}' order by 1");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let rows = project.rows(&sql);
+    rows.iter().map(|row| (row["row_number"].as_i64().unwrap(), text(&row["rules"]), text(&row["reason"]))).collect()
+}
+
+#[track_caller]
+fn refused(file: &str, bytes: impl AsRef<[u8]>, words: &[&str]) {
+    let (project, ran) = deliver(file, bytes);
+
+    assert_eq!(ran.state(), "failed");
+    let error = ran.error("ingest", "orders");
+    assert!(error.contains(file) && words.iter().all(|word| error.contains(word)), "{error}");
+    assert_eq!(landed(&project), SAMPLE, "a refused file leaves the table as it was");
+    assert_eq!(set_aside(&project, file), []);
+    // mended, it lands; and the rest of the graph goes on
+    std::fs::remove_file(project.path().join(file)).unwrap();
+    project.write("data/mended.csv", format!("{HEADER}\nm1,c010,{ROW}\n"));
+    project.run().succeeded();
+    assert_eq!(landed(&project), SAMPLE + 1);
+}
+
+#[track_caller]
+fn one_of_two_is_set_aside(file: &str, bytes: impl AsRef<[u8]>, row: i64, rule: &str, words: &str) {
+    let (project, ran) = deliver(file, bytes);
+
+    assert_eq!(ran.state(), "succeeded", "{ran:?}");
+    assert_eq!(landed(&project), SAMPLE + 1, "the good row lands");
+    let aside = set_aside(&project, file);
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    let (number, rules, reason) = &aside[0];
+    assert_eq!((*number, rules.as_str()), (row, rule), "{reason}");
+    assert!(reason.contains(words), "{reason}");
+}
+
+#[test]
+fn a_file_with_a_column_too_many_is_refused_by_the_columns_name() {
+    refused("data/more.csv", format!("{HEADER},weight\nx1,c010,{ROW},7\n"), &["`weight`", "extra_columns: ignore"]);
+}
+
+#[test]
+fn a_file_with_a_column_missing_is_refused_by_the_columns_name() {
+    let text =
+        "order_id,customer,placed_at,channel,items,amount,returned\nx1,c010,2025-02-01T01:03:00Z,web,3,4.2,false\n";
+
+    refused("data/less.csv", text, &["`decided_at`"]);
+}
+
+#[test]
+fn an_empty_file_is_refused() {
+    refused("data/nothing.csv", "", &[]);
+}
+
+#[test]
+fn a_row_that_is_not_utf8_is_set_aside_with_its_line() {
+    let mut bytes = format!("{HEADER}\nx1,c010,{ROW}\nx2,c").into_bytes();
+    bytes.extend(b"\xff\xfe");
+    bytes.extend(format!(",{ROW}\n").as_bytes());
+
+    one_of_two_is_set_aside("data/bytes.csv", bytes, 2, "malformed", "line 3");
+}
+
+#[test]
+fn a_row_with_too_few_fields_is_set_aside_with_its_line() {
+    let text = format!("{HEADER}\nx1,c010,2025-02-01T01:03:00Z\nx2,c010,{ROW}\n");
+
+    one_of_two_is_set_aside("data/few.csv", text, 1, "malformed", "line 2 has 3 fields and the header 8");
+}
+
+#[test]
+fn a_row_with_too_many_fields_is_set_aside_with_its_line() {
+    let text = format!("{HEADER}\nx1,c010,{ROW}\nx2,c010,{ROW},7,8\n");
+
+    one_of_two_is_set_aside("data/many.csv", text, 2, "malformed", "line 3 has 10 fields and the header 8");
+}
+
+#[test]
+fn a_value_of_another_type_sets_its_row_aside() {
+    let text = format!("{HEADER}\nx1,c010,{}\nx2,c010,{ROW}\n", ROW.replace("store,3", "store,three"));
+
+    one_of_two_is_set_aside("data/typed.csv", text, 1, "type", "`items` is three");
+}
+
+#[test]
+fn a_row_tells_of_every_rule_it_breaks() {
+    let text = format!("{HEADER}\nx1,c010,{ROW}\nx2,c010,{}\n", ROW.replace("store,3,42.66", "fax,1000,-1"));
+    let (project, ran) = deliver("data/rules.csv", text);
+
+    assert_eq!(ran.state(), "succeeded");
+    let aside = set_aside(&project, "data/rules.csv");
+    let rules = &aside[0].1;
+    assert!(["in_set", "range(items)", "range(amount)"].iter().all(|rule| rules.contains(rule)), "{aside:?}");
+}
+
+#[test]
+fn the_same_file_lands_once_under_whatever_name() {
+    let sample = Project::template().read("data/orders.csv");
+    let (project, ran) = deliver("data/again.csv", &sample);
+
+    assert_eq!(ran.task("ingest", "orders")["state"], "unchanged");
+    assert_eq!(landed(&project), SAMPLE);
+    let versions = project.say(&["run", "orders", "--json"]).fine();
+    assert_eq!(Ran::of(&versions).figure("ingest", "orders", "rows_read") as i64, 0);
+}
+
+#[test]
+fn rows_of_a_known_key_replace_the_earlier_ones() {
+    let (project, ran) = deliver("data/later.csv", format!("{HEADER}\no00001,c777,{ROW}\n"));
+
+    assert_eq!(ran.state(), "succeeded", "{ran:?}");
+    assert_eq!(landed(&project), SAMPLE);
+    let rows = project.rows("select customer from sources.orders where order_id = 'o00001'");
+    assert_eq!(rows, [json!({ "customer": "c777" })]);
+}
+
+/// Writes a Parquet file with one row, whole or cut short.
+fn parquet(length: f64) -> Vec<u8> {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+    use datafusion::parquet::arrow::ArrowWriter;
+
+    let columns: [(&str, ArrayRef); 2] = [
+        ("id", Arc::new(Int64Array::from_iter_values(0..1000))),
+        ("x", Arc::new(Float64Array::from_iter_values((0..1000).map(f64::from)))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = vec![];
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes.truncate((bytes.len() as f64 * length) as usize);
+    bytes
+}
+
+#[test]
+fn a_truncated_parquet_file_is_refused_and_the_whole_one_lands() {
+    let project = Project::empty();
+    project.write("mainspring.yaml", "project: points\n");
+    project.write(
+        "sources/points.yaml",
+        "source: points\npath: data/*.parquet\ncolumns:\n  - {name: id, type: int64}\n  - {name: x, type: float64}\n",
+    );
+    project.write("data/good.parquet", parquet(1.0));
+    for (file, length) in [("data/cut.parquet", 0.6), ("data/stub.parquet", 0.001)] {
+        project.write(file, parquet(length));
+    }
+    project.say(&["apply"]).fine();
+
+    let ran = project.run();
+
+    assert_eq!(ran.state(), "failed");
+    let log = ran.task("ingest", "points").to_string();
+    assert!(log.contains("data/cut.parquet") && log.contains("data/stub.parquet"), "{log}");
+    assert_eq!(project.number("select count(*) as n from sources.points"), 1000, "the good file lands, whole, once");
+}
