@@ -1,5 +1,11 @@
 //! End to end: the real binary in a temporary folder, driven as a user or a client would.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests stop at the first surprise, and say which seed led there"
+)]
 
 mod client;
 mod crash;

@@ -1,11 +1,18 @@
 //! `mainspring`: parses what was said, calls one function of one layer, shows what came of it.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
+)]
+
 mod args;
 mod config;
 mod demo;
 mod list;
 mod output;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod verbs;
 mod wiring;
 
