@@ -1,7 +1,7 @@
 //! What the catalog keeps of an ingest.
 
 use jiff::Timestamp;
-use mainspring_catalog::Document;
+use mainspring_catalog::{Document, MAX_DOCUMENT_BYTES};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::{Profile, Sketch};
@@ -124,6 +124,18 @@ impl Document for TableVersion {
 pub(crate) struct TableSketch {
     pub table: String,
     pub sketch: Sketch,
+}
+
+/// The most that is kept of a sketch, as JSON; beside it in its document stands the table's name.
+const SKETCH_BYTES_MAX: usize = MAX_DOCUMENT_BYTES - 4096;
+
+impl TableSketch {
+    /// The sketch of a table; of a table so wide that its sketch is too large to keep, the `empty` one, whose count of
+    /// rows then tells the next landing to read the table instead.
+    pub fn fitting(table: &str, sketch: Sketch, empty: impl FnOnce() -> Sketch) -> Self {
+        let fits = serde_json::to_vec(&sketch).is_ok_and(|json| json.len() <= SKETCH_BYTES_MAX);
+        Self { table: table.to_owned(), sketch: if fits { sketch } else { empty() } }
+    }
 }
 
 impl Document for TableSketch {

@@ -16,7 +16,7 @@ use crate::keys::KeySet;
 use crate::known::{Known, VALUES_MAX};
 use crate::landing::Tally;
 use crate::plan::Plan;
-use crate::profile::Sketch;
+use crate::profile::{Profile, Sketch};
 use crate::read::{FileRef, format_of, locate};
 use crate::report::{CheckResult, FileOutcome, FileReport, IngestReport};
 use crate::types::column_type;
@@ -277,7 +277,7 @@ impl Ingestor {
             .detail(serde_json::json!({"file": record.uri, "sha256": record.sha256, "state": record.state}))
             .put(&record, Expect::Any)?
             .put(&version, Expect::Any)?
-            .put(&TableSketch { table: table.clone(), sketch }, Expect::Any)?
+            .put(&TableSketch::fitting(&table, sketch, || crate::file::empty_sketch(&run.plan)), Expect::Any)?
             .edge(Edge::new(format!("file:{}", record.uri), node.clone(), "ingested"))
             .edge(Edge::new(format!("source:{}", record.source), node.clone(), "declared"));
         if let Some(base) = landed.base {
@@ -313,6 +313,12 @@ impl Ingestor {
         Ok(rows as u64)
     }
 
+    async fn newest_profile(&self, run: &Run) -> Result<Option<Profile>> {
+        let newest = ListQuery { limit: Some(1), ..ListQuery::of(run.table.to_string()).newest_first() };
+        let versions = self.catalog.list::<TableVersion>(newest).await?;
+        Ok(versions.into_iter().next().and_then(|stored| stored.document.profile))
+    }
+
     /// Freshness is asked of the table, at every ingest: also, and above all, when no new file came.
     async fn judge_freshness(&self, run: &Run, checks: &mut [CheckResult]) -> Result<()> {
         let rules: Vec<_> = run.plan.rules.iter().filter(|rule| matches!(rule.test, Test::Freshness { .. })).collect();
@@ -320,7 +326,11 @@ impl Ingestor {
             return Ok(());
         }
         let stored = self.catalog.get::<TableSketch>(&run.table.to_string()).await?;
-        let profile = stored.map(|stored| stored.document.sketch.profile());
+        let profile = match stored.map(|stored| stored.document.sketch).filter(|sketch| sketch.rows() > 0) {
+            Some(sketch) => Some(sketch.profile()),
+            // of a table too wide for its sketch to be kept
+            None => self.newest_profile(run).await?,
+        };
         for rule in rules {
             let Test::Freshness { column, max_age_micros } = rule.test else { continue };
             let Some(check) = checks.iter_mut().find(|check| check.name == rule.name) else { continue };

@@ -39,26 +39,26 @@ pub struct WatchMetrics {
 }
 
 impl WatchMetrics {
-    /// Adds the gauges to what `/metrics` shows.
+    /// Adds the gauges to what `/metrics` shows, to a registry that brings the prefix `mainspring`.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("mainspring_alerts_open", "Alerts that are not resolved", self.open_alerts.clone());
+        registry.register("alerts_open", "Alerts that are not resolved", self.open_alerts.clone());
         registry.register(
-            "mainspring_drift_psi",
+            "drift_psi",
             "Population stability index of a column in the latest closed window",
             self.psi.clone(),
         );
         registry.register(
-            "mainspring_drift_psi_max",
+            "drift_psi_max",
             "Greatest population stability index of the inputs in the latest closed window",
             self.psi_max.clone(),
         );
         registry.register(
-            "mainspring_performance",
+            "performance",
             "A metric of the labelled predictions of the latest closed window that has it",
             self.performance.clone(),
         );
         registry.register(
-            "mainspring_label_coverage",
+            "label_coverage",
             "Share of the predictions of the latest closed window whose label is known",
             self.coverage.clone(),
         );
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn gauges_are_shown_as_prometheus_text() {
         let metrics = WatchMetrics::default();
-        let mut registry = Registry::default();
+        let mut registry = Registry::with_prefix("mainspring");
         metrics.register(&mut registry);
 
         metrics.show_open_alerts("delays", 2);

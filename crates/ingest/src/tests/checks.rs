@@ -96,6 +96,31 @@ async fn freshness_is_asked_of_the_table_also_when_nothing_came() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_columns_land_with_a_profile_that_the_next_file_extends() {
+    let house = House::new().await;
+    let columns: Vec<String> = (0..1000).map(|column| format!("c{column}")).collect();
+    let mut wide = checked(json!([{"freshness": {"column": "at", "max_age": "1d"}}]));
+    wide["columns"] = columns.iter().map(|name| json!({"name": name, "type": "float64"})).collect();
+    wide["columns"].as_array_mut().unwrap().push(json!({"name": "at", "type": "timestamp"}));
+    for (file, shift) in [("data/a.csv", 0.0), ("data/b.csv", 0.5)] {
+        let mut text = columns.join(",") + ",at\n";
+        for row in 0..800_u32 {
+            for column in 0..1000_u32 {
+                text.push_str(&format!("{},", f64::from(row * 1000 + column).sqrt() + shift));
+            }
+            text.push_str(&format!("{}\n", jiff::Timestamp::now()));
+        }
+        house.write(file, text);
+
+        let report = house.ingest(&wide).await;
+
+        assert_eq!(report.rows_landed, 800);
+        assert!(report.checks[0].passed, "the newest time is known: {:?}", report.checks[0].examples);
+    }
+    assert_eq!(house.integers("SELECT count(*) FROM sources.t").await, [1600]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn derived_columns_see_earlier_ones_and_are_checked() {
     let house = House::new().await;
     house.write("data/a.csv", "id,name\n1,a\n2,b\n0,c\n");
