@@ -20,10 +20,10 @@
   const showTimes = (scope) => scope.querySelectorAll("time[datetime]").forEach((element) => {
     const at = new Date(element.dateTime);
     if (Number.isNaN(at.valueOf())) return;
-    element.title = `${element.dateTime} UTC`;
+    element.title = `${element.dateTime} (UTC)`;
     element.textContent = element.dataset.day !== undefined
       ? at.toLocaleDateString(undefined, { dateStyle: "medium" })
-      : at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+      : at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
   });
 
   // Charts: each figure carries its data as JSON and is drawn with the page's colours.
@@ -38,7 +38,7 @@
       margin: { l: 48, r: 12, t: 12, b: 36 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: css("--sans"), size: 12, color: css("--soft") }, hovermode: "x unified",
       hoverlabel: { bgcolor: css("--sheet"), bordercolor: css("--line"), font: { color: css("--ink") } },
-      legend: { orientation: "h", y: 1.12, x: 0 },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
       colorway: ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6"].map(css),
       ...layout,
       xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },

@@ -74,10 +74,7 @@ pub async fn table((State(app), Extension(caller)): Asked, Path(name): Path<Stri
     Ok(Json(views::table(&look, &name, personal).await?))
 }
 
-pub async fn files(
-    (State(app), Extension(caller)): Asked,
-    Query(page): Query<Page>,
-) -> Answer<Items<views::FileView>> {
+pub async fn files((State(app), Extension(caller)): Asked, Query(page): Query<Page>) -> Answer<Items<views::FileView>> {
     let look = look_over(&app, &caller).await?;
     Ok(items(views::files(&look, page.of.as_deref(), page.limit()).await?))
 }
@@ -150,10 +147,7 @@ pub async fn monitors((State(app), Extension(caller)): Asked) -> Answer<Items<vi
     Ok(items(views::monitors(&look_over(&app, &caller).await?).await?))
 }
 
-pub async fn monitor(
-    (State(app), Extension(caller)): Asked,
-    Path(name): Path<String>,
-) -> Answer<views::MonitorDetail> {
+pub async fn monitor((State(app), Extension(caller)): Asked, Path(name): Path<String>) -> Answer<views::MonitorDetail> {
     let look = look_at(&app, &caller, "monitor.read", "monitor", &name).await?;
     Ok(Json(views::monitor(&look, &name).await?))
 }
@@ -185,10 +179,7 @@ pub struct AuditPart {
     limit: Option<usize>,
 }
 
-pub async fn audit(
-    (State(app), Extension(caller)): Asked,
-    Query(part): Query<AuditPart>,
-) -> Answer<views::AuditPage> {
+pub async fn audit((State(app), Extension(caller)): Asked, Query(part): Query<AuditPart>) -> Answer<views::AuditPage> {
     let look = look_at(&app, &caller, "audit.read", "audit", "log").await?;
     let AuditPart { subject, principal, action, before, limit } = part;
     Ok(Json(views::audit(&look, AuditQuery { subject, principal, action, before, limit }).await?))

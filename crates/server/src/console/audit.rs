@@ -1,7 +1,7 @@
 //! `/audit`: who did what, and whether the log is whole.
 
 use axum::extract::Query;
-use mainspring_catalog::{AuditEntry, AuditQuery, Outcome};
+use mainspring_catalog::{AuditEntry, AuditQuery, AuditVerdict, Outcome};
 use serde::Deserialize;
 
 use super::page::{Block, Cell, Page, Table, Tile, Tone};
@@ -12,7 +12,7 @@ use crate::views::{self, Look};
 /// Entries on a page.
 const ENTRIES: usize = 100;
 /// The most of an entry's detail that is shown.
-const DETAIL_CHARS: usize = 160;
+const DETAIL_CHARS: usize = 90;
 
 /// Which entries.
 #[derive(Debug, Default, Deserialize)]
@@ -28,9 +28,16 @@ pub async fn show(visit: Visit, Query(which): Query<Which>) -> Shown {
     let verdict = visit.seen(views::verdict(&visit.look).await)?;
     let head = visit.seen(visit.look.catalog.audit_head().await.map_err(views::Error::from))?;
     let whole = verdict.is_intact();
+    let sealed = match &verdict {
+        AuditVerdict::Intact { head, documents } => {
+            let seal: String = head.hash.chars().take(12).collect();
+            format!("{} match it; the last seal is {seal}…", words::several(*documents, "document", "documents"))
+        }
+        broken @ AuditVerdict::Broken { .. } => broken.to_string(),
+    };
     let tiles = vec![
         Tile::new("Entries", words::count(head.seq.unsigned_abs()), "one for each change, in the same transaction"),
-        Tile::new("Chain", if whole { "whole" } else { "broken" }, verdict.to_string())
+        Tile::new("Chain", if whole { "whole" } else { "broken" }, sealed)
             .mark(Tone::of(whole), if whole { "verified" } else { "look" }),
     ];
     let mut page =
@@ -73,7 +80,7 @@ fn entries_table(look: &Look, entries: &[AuditEntry]) -> Table {
 pub fn subject(look: &Look, subject: &str) -> Cell {
     let (kind, name) = subject.split_once(':').unwrap_or(("", subject));
     let name = name.split_once('@').map_or(name, |(name, _)| name);
-    let shown = words::cut(subject, 48);
+    let shown = words::cut(&without_identifiers(subject), 48);
     match kind {
         "model" if look.project.models.contains_key(name) => Cell::link(format!("/models/{name}"), shown),
         "monitor" if look.project.monitors.contains_key(name) => Cell::link(format!("/monitors/{name}"), shown),
@@ -81,7 +88,36 @@ pub fn subject(look: &Look, subject: &str) -> Cell {
         "feature_view" | "view" if look.project.feature_views.contains_key(name) => {
             Cell::link(format!("/features/{name}"), shown)
         }
-        "flow_run" | "workflow_run" => Cell::link(format!("/workflows/{name}"), shown),
+        "flow_run" => Cell::link(format!("/workflows/{name}"), shown),
+        "task_run" => {
+            let run = name.split_once('/').map_or(name, |(run, _)| run);
+            Cell::link(format!("/workflows/{run}"), shown)
+        }
         _ => Cell::Code(shown),
+    }
+}
+
+/// A name with its identifiers cut to their ends, by which people tell them apart.
+fn without_identifiers(name: &str) -> String {
+    let parts = name.split_inclusive([':', '/', '@']).map(|part| {
+        let bare = part.trim_end_matches([':', '/', '@']);
+        let is_identifier = bare.len() == 36 && bare.bytes().filter(|byte| *byte == b'-').count() == 4;
+        match (is_identifier, part.get(28..)) {
+            (true, Some(end)) => format!("…{end}"),
+            _ => part.to_owned(),
+        }
+    });
+    parts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_identifiers;
+
+    #[test]
+    fn identifiers_are_cut_to_their_ends() {
+        let task = "task_run:01a20f6f-32f7-7794-8833-8266a39f2a1c/train:arrival_delay";
+        assert_eq!(without_identifiers(task), "task_run:…a39f2a1c/train:arrival_delay");
+        assert_eq!(without_identifiers("model:arrival_delay@1"), "model:arrival_delay@1");
     }
 }

@@ -14,6 +14,8 @@ pub enum Mark {
     Points,
     /// Upright bars.
     Bars,
+    /// Bars from left to right, with what they stand for beside them.
+    Across,
 }
 
 /// Values over the chart's x.
@@ -133,7 +135,12 @@ impl Chart {
 
     /// The chart with its table.
     pub fn figure(mut self) -> Figure {
-        if !self.x_title.is_empty() {
+        let is_across = self.series.iter().any(|series| series.mark == Mark::Across);
+        if is_across {
+            let upright = json!({"type": "category", "autorange": "reversed", "dtick": 1, "tickfont": {"size": 11}});
+            self = self.axis("yaxis", upright);
+            self.layout.insert("hovermode".into(), "y".into());
+        } else if !self.x_title.is_empty() {
             let title = json!({"title": {"text": self.x_title}});
             self = self.axis("xaxis", title);
         }
@@ -168,11 +175,13 @@ fn trace(series: &Series, x: &[&Value]) -> Value {
         Mark::Line => json!({"type": "scatter", "mode": "lines", "line": {"width": 2}}),
         Mark::Points => json!({"type": "scatter", "mode": "lines+markers", "line": {"width": 2}}),
         Mark::Bars => json!({"type": "bar", "opacity": 0.75}),
+        Mark::Across => json!({"type": "bar", "opacity": 0.75, "orientation": "h"}),
     };
     if let Some(trace) = trace.as_object_mut() {
         trace.insert("name".into(), series.name.clone().into());
-        trace.insert("x".into(), json!(x));
-        trace.insert("y".into(), json!(series.values));
+        let (across, up) = if series.mark == Mark::Across { ("y", "x") } else { ("x", "y") };
+        trace.insert(across.into(), json!(x));
+        trace.insert(up.into(), json!(series.values));
     }
     trace
 }

@@ -63,11 +63,7 @@ fn monitors_table(monitors: &[MonitorView]) -> Table {
 pub fn alerts_table(visit: &Visit, alerts: &[AlertView]) -> Table {
     let rows = alerts.iter().map(|view| {
         let alert = &view.alert;
-        let tone = match alert.state {
-            AlertState::Open => Tone::Bad,
-            AlertState::Acknowledged => Tone::Warn,
-            AlertState::Resolved => Tone::Good,
-        };
+        let tone = tone_of(alert.state);
         let action = |verb: &'static str, label: &'static str| {
             let permitted = visit.could(&format!("alert.{verb}"), "alert", &alert.id);
             permitted.then(|| Cell::Action {
@@ -93,6 +89,31 @@ pub fn alerts_table(visit: &Visit, alerts: &[AlertView]) -> Table {
         ]
     });
     Table::new(&["state", "what", "#windows", "since", ""]).rows(rows).or_else("No alert was ever raised")
+}
+
+/// Alerts in a few words.
+pub fn alerts_in_short(visit: &Visit, alerts: &[AlertView]) -> Table {
+    let rows = alerts.iter().map(|view| {
+        let tone = tone_of(view.alert.state);
+        let monitor = &view.alert.monitor;
+        vec![
+            Cell::tag(tone, view.alert.state.as_str()),
+            match visit.look.project.monitors.contains_key(monitor) {
+                true => Cell::link(format!("/monitors/{monitor}"), words_of(view)),
+                false => Cell::text(words_of(view)),
+            },
+            Cell::text(view.alert.last_window.strftime("%Y-%m-%d").to_string()),
+        ]
+    });
+    Table::new(&["state", "what", "window"]).rows(rows).or_else("No alert was ever raised")
+}
+
+const fn tone_of(state: AlertState) -> Tone {
+    match state {
+        AlertState::Open => Tone::Bad,
+        AlertState::Acknowledged => Tone::Warn,
+        AlertState::Resolved => Tone::Good,
+    }
 }
 
 fn words_of(view: &AlertView) -> String {

@@ -29,7 +29,7 @@ pub async fn show(visit: Visit) -> Shown {
         ));
     }
     let alerts = visit.seen(views::alerts(&visit.look, None, LATELY).await)?;
-    let mut beside = vec![("Newest alerts".to_owned(), Block::Table(monitors::alerts_table(&visit, &alerts)))];
+    let mut beside = vec![("Newest alerts".to_owned(), Block::Table(monitors::alerts_in_short(&visit, &alerts)))];
     if visit.could("audit.read", "audit", "log") {
         let query = AuditQuery { limit: Some(LATELY), ..AuditQuery::default() };
         let entries = visit.seen(views::audit(&visit.look, query).await)?.entries;
@@ -91,7 +91,10 @@ fn runs(seen: &Overview) -> Tile {
         Some(status) => format!("the newest {}", if status == "running" { "is running" } else { status }),
         None => "nothing was trained yet".into(),
     };
-    Tile::new("Training", words::count(seen.runs), note).unit("runs").to("/runs").course(&seen.last_curve)
+    Tile::new("Training", words::count(seen.runs), note)
+        .unit(if seen.runs == 1 { "run" } else { "runs" })
+        .to("/runs")
+        .course(&seen.last_curve)
 }
 
 fn models(seen: &Overview) -> Tile {

@@ -389,6 +389,11 @@ impl Table {
         self
     }
 
+    /// Whether a cell stands to the right: as its heading does, or because it is a number.
+    fn is_right(&self, column: &usize, cell: &Cell) -> bool {
+        cell.is_number() || self.headings.get(*column).is_some_and(|heading| heading.is_number)
+    }
+
     /// With a box to filter by, when there are many rows.
     pub fn filtered(mut self, id: &'static str) -> Self {
         (self.id, self.filtered) = (id, self.rows.len() > 8);

@@ -16,7 +16,7 @@ const RUNS_SHOWN: usize = 200;
 /// The most runs that are compared.
 const COMPARED_MAX: usize = 6;
 /// The most inputs whose importance is drawn.
-const INPUTS_SHOWN: usize = 20;
+const INPUTS_SHOWN: usize = 14;
 /// The metrics that lists show, as far as runs have them.
 const HEADLINES: [&str; 7] = ["auc", "log_loss", "brier", "accuracy", "rmse", "mae", "r2"];
 
@@ -324,9 +324,9 @@ fn importance(shares: &[Importance]) -> Figure {
     shares.truncate(INPUTS_SHOWN);
     Chart::new("importance", "What it looks at")
         .note("each input's share of the gain")
-        .words("input", shares.iter().map(|input| input.input.clone()))
-        .series(Series::new("share", Mark::Bars, shares.iter().map(|input| Some(input.share))))
-        .axis("yaxis", serde_json::json!({"tickformat": ".0%"}))
+        .x("input", shares.iter().map(|input| (serde_json::json!(input.input), Cell::Code(input.input.clone()))))
+        .series(Series::new("share", Mark::Across, shares.iter().map(|input| Some(input.share))))
+        .axis("xaxis", serde_json::json!({"tickformat": ".0%"}))
         .figure()
 }
 

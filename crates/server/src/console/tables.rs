@@ -2,7 +2,7 @@
 
 use axum::extract::Path;
 use mainspring_ingest::{CheckResult, ColumnProfile};
-use mainspring_spec::Severity;
+use mainspring_spec::{DataType, Severity};
 
 use super::page::{Block, Cell, Page, Table, Tile, Tone};
 use super::picture;
@@ -113,13 +113,16 @@ pub fn page(name: &str, table: &TableDetail) -> Page {
     };
     let is = &table.table;
     let mut tiles = vec![
-        Tile::new("Rows", words::count(is.rows), words::several(table.columns.len() as u64, "column", "columns")),
+        Tile::new(
+            "Rows",
+            words::count(is.rows),
+            format!("{}, {}", words::several(table.columns.len() as u64, "column", "columns"), words::size(is.bytes)),
+        ),
         Tile::new(
             "Version",
             words::count(is.version),
             words::several(table.versions.len() as u64, "version kept", "versions kept"),
         ),
-        Tile::new("Size", words::size(is.bytes), words::several(is.files, "file", "files")),
     ];
     if is.schema == "sources" {
         let broken = table.checks.iter().filter(|check| !check.passed).count() as u64;
@@ -147,12 +150,16 @@ pub fn page(name: &str, table: &TableDetail) -> Page {
 fn profile_table(columns: &[ColumnProfile], rows: u64) -> Table {
     let lines = columns.iter().map(|column| {
         let nulls = if rows == 0 { 0.0 } else { words::number(column.nulls) / words::number(rows) };
+        let is_number = matches!(column.data_type, DataType::Int64 | DataType::Float64);
         let about = if column.distinct_is_exact { "" } else { "≈ " };
         let quantile = |share: f64| {
             let found = column.quantiles.iter().find(|quantile| (quantile.share - share).abs() < 1e-9);
-            Cell::maybe(found.filter(|_| column.mean.is_some()).map(|quantile| quantile.value), Cell::figure)
+            Cell::maybe(found.filter(|_| is_number).map(|quantile| quantile.value), Cell::figure)
         };
-        let bound = |value: &Option<serde_json::Value>| Cell::maybe(value.as_ref(), Cell::json);
+        let bound = |value: &Option<serde_json::Value>| match value {
+            Some(serde_json::Value::String(text)) => Cell::text(words::cut(text, 20)),
+            value => Cell::maybe(value.as_ref(), Cell::json),
+        };
         vec![
             Cell::Code(column.name.clone()),
             Cell::Soft(column.data_type.to_string()),
@@ -161,7 +168,7 @@ fn profile_table(columns: &[ColumnProfile], rows: u64) -> Table {
             Cell::Number(format!("{about}{}", words::count(column.distinct)), words::number(column.distinct)),
             bound(&column.min),
             quantile(0.5),
-            Cell::maybe(column.mean, Cell::figure),
+            Cell::maybe(column.mean.filter(|_| is_number), Cell::figure),
             bound(&column.max),
             Cell::Soft(top(column)),
         ]
@@ -181,10 +188,11 @@ fn shape(column: &ColumnProfile) -> Cell {
 }
 
 fn top(column: &ColumnProfile) -> String {
-    if column.histogram.is_some() {
+    // where no value comes twice, none is frequent
+    if column.histogram.is_some() || column.top.first().is_none_or(|top| top.count < 2) {
         return String::new();
     }
-    let words = column.top.iter().take(4).map(|top| words::cut(&top.value, 16));
+    let words = column.top.iter().take(3).map(|top| words::cut(&top.value, 12));
     words.collect::<Vec<_>>().join(", ")
 }
 

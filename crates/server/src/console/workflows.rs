@@ -43,7 +43,11 @@ fn runs_table(runs: &[WorkflowView]) -> Table {
 
 fn targets(run: &FlowRun) -> String {
     match run.targets.as_slice() {
-        [] => "everything".into(),
+        [] => {
+            let mut kinds: Vec<&str> = run.tasks.iter().map(|task| task.kind.as_str()).collect();
+            kinds.dedup();
+            if kinds.is_empty() { "nothing".into() } else { words::cut(&kinds.join(", "), 60) }
+        }
         targets => words::cut(&targets.join(", "), 60),
     }
 }

@@ -150,7 +150,7 @@ async fn traffic_of(look: &Look, table: &TableName) -> Result<(i64, Vec<TrafficB
     let (Some(first), Some(last)) = (at(0), at(1)) else { return Ok((0, vec![])) };
     let seconds = bucket_of((last - first) / 1_000_000);
     let query = format!(
-        "SELECT date_bin(interval '{seconds} seconds', predicted_at) AS at, count(*) AS predictions, \
+        "SELECT arrow_cast(date_bin(interval '{seconds} seconds', predicted_at), 'Timestamp(Microsecond, None)') AS at, count(*) AS predictions, \
          sum(CASE WHEN degraded THEN 1 ELSE 0 END) AS degraded, \
          approx_percentile_cont(CAST(latency_us AS DOUBLE), 0.5) AS p50, \
          approx_percentile_cont(CAST(latency_us AS DOUBLE), 0.99) AS p99 \
