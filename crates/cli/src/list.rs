@@ -387,7 +387,16 @@ pub async fn status(place: &Place, shown: Listing) -> Result<ExitCode, Failure> 
         None => "none yet".into(),
     };
     let lines = [
-        ("tables", format!("{} rows in {} tables, {} quarantined, {}", count(seen.rows), seen.tables, count(seen.quarantined), size(seen.bytes))),
+        (
+            "tables",
+            format!(
+                "{} rows in {} tables, {} quarantined, {}",
+                count(seen.rows),
+                seen.tables,
+                count(seen.quarantined),
+                size(seen.bytes)
+            ),
+        ),
         ("features", format!("{} in {} views, {} rows computed", seen.features, seen.views, count(seen.feature_rows))),
         ("training", format!("{} runs{}", count(seen.runs), maybe_last(seen.last_run.as_deref()))),
         ("models", format!("{} with {} versions, {champion}", seen.models, count(seen.versions))),
