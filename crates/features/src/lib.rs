@@ -54,4 +54,5 @@ pub use plan::{FeaturePlan, From, Output, ViewUse, stored_views};
 pub use records::{Freshness, Materialization, Scope};
 pub use schema::{EVENT_TIME, KNOWN_AT, ROW_ID, ViewSchema};
 pub use store::{FeatureStore, OnlineOptions};
+pub use table::join_timelines;
 pub use value::{Value, array_of, arrow_type, declared_type, timestamp};

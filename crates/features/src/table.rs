@@ -10,20 +10,24 @@ use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column as LogicalColumn, DataFusionError, Result as EngineResult};
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_expr::projection::ProjectionExpr;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::DataFrame;
 use mainspring_lake::{At, Lake, TableName};
 
 use crate::base::table_of;
 use crate::error::{Error, Result};
-use crate::join::{PointInTimeExec, TimelineColumns};
+use crate::fold::Fold;
+use crate::join::{GatherLatestExec, PointInTimeExec, TimelineColumns};
 use crate::plan::{FeaturePlan, From, ViewUse};
 use crate::schema::ROW_ID;
 use crate::value::arrow_type;
@@ -40,22 +44,39 @@ pub(crate) async fn join(
     for view in &plan.views {
         timelines.push(timeline(lake, view, pins).await?);
     }
+    join_timelines(observations, at, plan, timelines)
+}
+
+/// Joins observations with timelines given as data frames, one for each of the plan's views, with at least the columns that
+/// the views' schemas name. [`FeatureStore::point_in_time`](crate::FeatureStore::point_in_time) does so with the views'
+/// tables.
+///
+/// # Errors
+/// When a column is missing, or of a type that cannot be cast to the declared one.
+pub fn join_timelines(
+    observations: DataFrame,
+    at: Option<&str>,
+    plan: FeaturePlan,
+    timelines: Vec<DataFrame>,
+) -> Result<DataFrame> {
+    let timelines = plan.views.iter().zip(timelines).map(|(view, rows)| pruned(view, rows)).collect::<Result<_>>()?;
     let (state, logical) = observations.into_parts();
     let table = PointInTimeTable::new(logical, at, plan, timelines)?;
-    let session = datafusion::prelude::SessionContext::new_with_state(state);
-    Ok(session.read_table(Arc::new(table))?)
+    Ok(datafusion::prelude::SessionContext::new_with_state(state).read_table(Arc::new(table))?)
+}
+
+/// A view's table.
+async fn timeline(lake: &Lake, view: &ViewUse, pins: &BTreeMap<TableName, u64>) -> Result<DataFrame> {
+    let table = table_of(&view.schema.view)?;
+    let at = pins.get(&table).map_or(At::Latest, |&version| At::Version(version));
+    match lake.read(&table, at).await {
+        Err(mainspring_lake::Error::NoTable { .. }) => Err(Error::NotComputed { view: view.schema.view.clone() }),
+        rows => Ok(rows?),
+    }
 }
 
 /// The columns of a view's table that the join reads.
-async fn timeline(lake: &Lake, view: &ViewUse, pins: &BTreeMap<TableName, u64>) -> Result<LogicalPlan> {
-    let table = table_of(&view.schema.view)?;
-    let at = pins.get(&table).map_or(At::Latest, |&version| At::Version(version));
-    let rows = match lake.read(&table, at).await {
-        Err(mainspring_lake::Error::NoTable { .. }) => {
-            return Err(Error::NotComputed { view: view.schema.view.clone() });
-        }
-        rows => rows?,
-    };
+fn pruned(view: &ViewUse, rows: DataFrame) -> Result<LogicalPlan> {
     let schema = &view.schema;
     let keys = schema.keys.iter().map(|key| key.name.as_str());
     let names = keys.chain(schema.event_time.as_deref()).chain(schema.known_at.as_deref());
@@ -192,13 +213,17 @@ impl PointInTimeTable {
             plan = Arc::new(ProjectionExec::try_new(all, plan)?);
         }
         let mut order: Vec<usize> = (0..self.plan.views.len()).collect();
-        // Views without times need less order than the others, so they come after them.
-        order.sort_by_key(|&view| (&self.plan.views[view].keys, self.plan.views[view].schema.event_time.is_none()));
+        // Latest rows come first, while it is still known how many observations there are. Views without times need less
+        // order than the others, so they come after them.
+        order.sort_by_key(|&view| {
+            let of = &self.plan.views[view];
+            (matches!(*of.fold, Fold::Windows(_)), &of.keys, of.schema.event_time.is_none())
+        });
         let mut firsts = vec![0; order.len()];
         for view in order {
             firsts[view] = plan.schema().fields().len();
             let timeline = state.create_physical_plan(&self.timelines[view]).await?;
-            plan = self.join_view(view, plan, timeline, &fields, at)?;
+            plan = self.join_view(view, plan, timeline, &fields, at, state)?;
         }
         Ok(Joined { plan, needed: needed.clone(), fields, firsts })
     }
@@ -210,6 +235,7 @@ impl PointInTimeTable {
         timeline: Arc<dyn ExecutionPlan>,
         fields: &[usize],
         at: Option<usize>,
+        state: &dyn Session,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let view = &self.plan.views[place];
         let keys = view.schema.keys.len();
@@ -225,18 +251,53 @@ impl PointInTimeTable {
             payload: (row_id + 1..=row_id + payload.len()).collect(),
             payload_types: payload.iter().map(|&place| view.schema.payload[place].data_type).collect(),
         };
-        let features =
-            view.features.iter().map(|field| (format!("{}.{}", view.schema.view, field.name), field.data_type));
-        Ok(Arc::new(PointInTimeExec::try_new(
-            observations,
-            timeline,
-            view.keys.iter().map(|&field| fields[field]).collect(),
-            // What holds always does so at any moment, even an unknown one.
-            at.filter(|_| event_time.is_some()),
-            columns,
-            Arc::new(if at.is_some() { view.fold.narrowed(&payload) } else { view.fold.narrowed(&payload).ageless() }),
-            features.collect(),
-        )?))
+        let features: Vec<(String, _)> = view
+            .features
+            .iter()
+            .map(|field| (format!("{}.{}", view.schema.view, field.name), field.data_type))
+            .collect();
+        let keys: Vec<usize> = view.keys.iter().map(|&field| fields[field]).collect();
+        let fold = if at.is_some() { view.fold.narrowed(&payload) } else { view.fold.narrowed(&payload).ageless() };
+        // What holds always does so at any moment, even an unknown one.
+        let at = at.filter(|_| event_time.is_some());
+        if let Fold::Latest(latest) = &fold
+            && fit_in_memory(&observations, &timeline, features.len(), state)
+        {
+            let latest = latest.clone();
+            return Ok(Arc::new(GatherLatestExec::new(observations, timeline, keys, at, columns, latest, features)));
+        }
+        let fold = Arc::new(fold);
+        Ok(Arc::new(PointInTimeExec::try_new(observations, timeline, keys, at, columns, fold, features)?))
+    }
+}
+
+/// The part of the memory pool that gathering for one view may take.
+const GATHER_POOL_SHARE: usize = 4;
+/// How many times more rows there may be than an estimate says: two filters, each of which the engine takes to let a fifth
+/// of the rows through.
+const ESTIMATE_SLACK: usize = 25;
+
+/// Whether observations are known to be few enough to be held in memory.
+fn fit_in_memory(
+    observations: &Arc<dyn ExecutionPlan>,
+    timeline: &Arc<dyn ExecutionPlan>,
+    features: usize,
+    state: &dyn Session,
+) -> bool {
+    let statistics = StatisticsContext::new().compute(observations.as_ref(), &StatisticsArgs::new());
+    let Ok(statistics) = statistics else { return false };
+    let rows = match statistics.num_rows {
+        Precision::Exact(rows) => rows,
+        Precision::Inexact(rows) => rows.saturating_mul(ESTIMATE_SLACK),
+        Precision::Absent => return false,
+    };
+    // A partition of the timeline for each thread, also where the scan is yet to be split.
+    let partitions = timeline.output_partitioning().partition_count().max(state.config().target_partitions());
+    let columns = observations.schema().fields().len();
+    let bytes = GatherLatestExec::size_bytes(rows, columns, features, partitions);
+    match state.runtime_env().memory_pool.memory_limit() {
+        MemoryLimit::Finite(limit) => bytes <= limit / GATHER_POOL_SHARE,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => true,
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{Result, Statistics, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -15,6 +16,7 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, PlanProperties,
@@ -85,9 +87,11 @@ impl PointInTimeExec {
         let mut fields: Vec<Arc<Field>> = left.fields().iter().cloned().collect();
         fields.extend(features.iter().map(|(name, of)| Arc::new(Field::new(name, arrow_type(*of), true))));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let order = sort_by(&left, keys.iter().chain(&at).copied())?;
+        // The observations' columns stay where they are, and so does every order that they come in.
+        let mut orders: Vec<LexOrdering> = observations.equivalence_properties().oeq_class().iter().cloned().collect();
+        orders.push(sort_by(&left, keys.iter().chain(&at).copied())?);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(schema, [order]),
+            EquivalenceProperties::new_with_orderings(schema, orders),
             observations.output_partitioning().clone(),
             observations.pipeline_behavior(),
             observations.boundedness(),
@@ -186,6 +190,19 @@ impl ExecutionPlan for PointInTimeExec {
         };
         let this = self.as_ref().clone();
         Ok(Arc::new(Self::try_new(observations, timeline, this.keys, this.at, this.columns, this.fold, this.features)?))
+    }
+
+    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        // Rows out are rows in; how they are parted is not known.
+        let rows = match (args.partition(), inputs.first()) {
+            (None, Some(observations)) => observations.num_rows,
+            _ => Precision::Absent,
+        };
+        Ok(Arc::new(Statistics { num_rows: rows, ..Statistics::new_unknown(&self.schema()) }))
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition), ChildStats::Skip]
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {

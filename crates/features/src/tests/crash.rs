@@ -8,14 +8,17 @@ use super::world::{START, World, assert_same, block_on};
 const FOLDER: &str = "MAINSPRING_TEST_CRASH_FOLDER";
 const HOUR: i64 = 3_600_000_000;
 
-/// Materialises hour after hour until it is killed. Does nothing when it is not started by the test below.
+/// Materialises on and on, from where the store is, until it is killed. Does nothing when it is not started by the test below.
 #[test]
 fn child_that_materialises() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     block_on(async {
         let world = World::open(std::path::Path::new(&folder)).await;
-        for hour in 0.. {
-            world.materialize(Some(START + hour * HOUR / 10)).await;
+        let state = world.features.online_state("spending").await.unwrap();
+        let mut until = state.and_then(|state| state.until).unwrap_or(START);
+        loop {
+            world.materialize(Some(until)).await;
+            until += HOUR / 10;
         }
     });
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datafusion::datasource::MemTable;
+use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation, UnboundedMemoryPool};
+use datafusion::physical_plan::displayable;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use mainspring_spec::{AggregateFunction, DataType, Field};
 use proptest::prelude::*;
@@ -46,12 +48,13 @@ const FUNCTIONS: [AggregateFunction; 7] = [
 
 fn cases() -> impl Strategy<Value = Case> {
     let key = prop::option::weighted(0.9, 0..4_u8);
-    let value = prop::option::weighted(0.8, prop_oneof![Just(0.1), Just(0.2), Just(0.3), Just(1e16), Just(-1e16), -5.0..5.0]);
+    let value =
+        prop::option::weighted(0.8, prop_oneof![Just(0.1), Just(0.2), Just(0.3), Just(1e16), Just(-1e16), -5.0..5.0]);
     let event = (key.clone(), -20..60_i64, -5..30_i64, value);
     let observation = (key, prop::option::weighted(0.95, -25..90_i64));
     (
         prop::collection::vec(event, 0..80),
-        prop::collection::vec(observation, 0..40),
+        prop::collection::vec(observation, 1..40),
         prop::option::of(0..20_i64),
         any::<bool>(),
         1..9_usize,
@@ -88,7 +91,13 @@ fn expected_latest(case: &Case, key: Option<u8>, at: Option<i64>) -> Value {
     latest.and_then(|row| row.value).map_or(Value::Null, Value::Float)
 }
 
-fn expected_aggregate(case: &Case, key: Option<u8>, at: Option<i64>, function: AggregateFunction, window: i64) -> Value {
+fn expected_aggregate(
+    case: &Case,
+    key: Option<u8>,
+    at: Option<i64>,
+    function: AggregateFunction,
+    window: i64,
+) -> Value {
     let (Some(_), Some(moment)) = (key, at) else { return Value::Null };
     let rows = known(case, key, at);
     let values: Vec<f64> =
@@ -105,20 +114,57 @@ fn expected_aggregate(case: &Case, key: Option<u8>, at: Option<i64>, function: A
         AggregateFunction::Min => float(values.iter().copied().min_by(f64::total_cmp)),
         AggregateFunction::Max => float(values.iter().copied().max_by(f64::total_cmp)),
         AggregateFunction::Last => float(values.last().copied()),
-        AggregateFunction::Distinct => {
-            Value::Int(values.iter().map(|value| value.to_bits()).collect::<std::collections::BTreeSet<_>>().len() as i64)
-        }
+        AggregateFunction::Distinct => Value::Int(
+            values.iter().map(|value| value.to_bits()).collect::<std::collections::BTreeSet<_>>().len() as i64,
+        ),
     }
 }
 
 fn frame(session: &SessionContext, columns: Vec<(&str, ArrayRef)>, batch_rows: usize) -> DataFrame {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, of)| (name, of, true))).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, of)| (name, of, true))).unwrap();
     let rows = batch.num_rows();
     let mut partitions = vec![vec![], vec![]];
     for (number, start) in (0..rows).step_by(batch_rows).enumerate() {
         partitions[number % 2].push(batch.slice(start, batch_rows.min(rows - start)));
     }
     session.read_table(Arc::new(MemTable::try_new(batch.schema(), partitions).unwrap())).unwrap()
+}
+
+/// A pool that gives what is asked for, and says that it is small.
+#[derive(Debug)]
+struct Stingy(UnboundedMemoryPool);
+
+impl std::fmt::Display for Stingy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stingy")
+    }
+}
+
+impl MemoryPool for Stingy {
+    fn name(&self) -> &'static str {
+        "stingy"
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.0.grow(reservation, additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.0.shrink(reservation, shrink);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> datafusion::common::Result<()> {
+        self.0.try_grow(reservation, additional)
+    }
+
+    fn reserved(&self) -> usize {
+        self.0.reserved()
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(0)
+    }
 }
 
 fn field(name: &str, data_type: DataType) -> Field {
@@ -145,11 +191,13 @@ fn plan(case: &Case) -> (FeaturePlan, Vec<Field>) {
         features: vec![],
     };
     let latest = Fold::Latest(LatestFold { columns: vec![0], ttl: case.ttl });
-    let uses = [("latest", latest, vec![field("value", DataType::Float64)]), ("windows", Fold::Windows(fold), features)];
+    let uses =
+        [("latest", latest, vec![field("value", DataType::Float64)]), ("windows", Fold::Windows(fold), features)];
     let mut outputs = vec![];
     let mut views = vec![];
     for (place, (view, fold, features)) in uses.into_iter().enumerate() {
-        let from = features.iter().enumerate().map(|(at, of)| Output { field: of.clone(), from: From::Stored(place, at) });
+        let from =
+            features.iter().enumerate().map(|(at, of)| Output { field: of.clone(), from: From::Stored(place, at) });
         outputs.extend(from);
         views.push(ViewUse { schema: schema(view), keys: vec![0], features, fold: Arc::new(fold), online: true });
     }
@@ -161,10 +209,26 @@ fn text(key: Option<u8>) -> Option<String> {
     key.map(|key| format!("k{key}"))
 }
 
-async fn run(case: &Case) -> Vec<(i64, Vec<Value>)> {
+/// How the latest rows are found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// With the observations in memory.
+    Gather,
+    /// With both sides sorted.
+    Merge,
+}
+
+async fn run(case: &Case, way: Way) -> Vec<(i64, Vec<Value>)> {
     let config = SessionConfig::new().with_target_partitions(case.partitions).with_batch_size(case.batch_rows);
-    let session = SessionContext::new_with_config(config);
-    let micros = |times: Vec<Option<i64>>| Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")) as ArrayRef;
+    let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new();
+    let runtime = match way {
+        Way::Gather => runtime,
+        // Gathering may take only a part of the pool, and that is less than it takes to hold anything.
+        Way::Merge => runtime.with_memory_pool(Arc::new(Stingy(UnboundedMemoryPool::default()))),
+    };
+    let session = SessionContext::new_with_config_rt(config, runtime.build_arc().unwrap());
+    let micros =
+        |times: Vec<Option<i64>>| Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")) as ArrayRef;
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("key", Arc::new(StringArray::from_iter(case.events.iter().map(|event| text(event.key))))),
         ("event_time", micros(case.events.iter().map(|event| Some(event.event_time)).collect())),
@@ -184,7 +248,10 @@ async fn run(case: &Case) -> Vec<(i64, Vec<Value>)> {
     let (plan, fields) = plan(case);
     let timelines = vec![timeline.clone().into_unoptimized_plan(), timeline.into_unoptimized_plan()];
     let table = PointInTimeTable::new(observations.into_unoptimized_plan(), Some("at"), plan, timelines).unwrap();
-    let batches = session.read_table(Arc::new(table)).unwrap().collect().await.unwrap();
+    let joined = session.read_table(Arc::new(table)).unwrap();
+    let shown = displayable(joined.clone().create_physical_plan().await.unwrap().as_ref()).indent(true).to_string();
+    assert_eq!(shown.contains("GatherLatestExec"), way == Way::Gather, "{shown}");
+    let batches = joined.collect().await.unwrap();
     let mut rows = vec![];
     for batch in &batches {
         for row in 0..batch.num_rows() {
@@ -214,7 +281,13 @@ fn fold_whole_tail(case: &Case, key: u8, at: i64) -> Vec<Value> {
 
 fn check(case: &Case) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let rows = runtime.block_on(run(case));
+    for way in [Way::Gather, Way::Merge] {
+        compare(case, &runtime.block_on(run(case, way)))?;
+    }
+    Ok(())
+}
+
+fn compare(case: &Case, rows: &[(i64, Vec<Value>)]) -> Result<(), TestCaseError> {
     prop_assert_eq!(rows.len(), case.observations.len(), "rows out are rows in");
     for ((number, values), (place, (key, at))) in rows.iter().zip(case.observations.iter().enumerate()) {
         prop_assert_eq!(*number, place as i64);

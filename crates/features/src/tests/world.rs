@@ -163,7 +163,11 @@ impl World {
 
     pub(super) async fn add(&self, sequence: i64, events: &[Event]) {
         let batch = RecordBatch::try_from_iter_with_nullable([
-            ("customer", Arc::new(events.iter().map(|e| e.customer.clone()).collect::<StringArray>()) as ArrayRef, true),
+            (
+                "customer",
+                Arc::new(events.iter().map(|e| e.customer.clone()).collect::<StringArray>()) as ArrayRef,
+                true,
+            ),
             ("happened", micros(events.iter().map(|e| e.happened)), true),
             ("known", micros(events.iter().map(|e| e.known)), true),
             ("amount", Arc::new(events.iter().map(|e| e.amount).collect::<Float64Array>()), true),
@@ -198,8 +202,11 @@ impl World {
         ])
         .unwrap();
         let observations = self.lake.session().read_batch(batch).unwrap();
-        let joined =
-            self.features.point_in_time_ordered(observations, Some("at"), &self.inputs, &BTreeMap::new()).await.unwrap();
+        let joined = self
+            .features
+            .point_in_time_ordered(observations, Some("at"), &self.inputs, &BTreeMap::new())
+            .await
+            .unwrap();
         let mut found = vec![];
         for batch in joined.collect().await.unwrap() {
             for row in 0..batch.num_rows() {
@@ -332,7 +339,8 @@ fn values_are_those_one_computes_by_hand() {
         ];
         world.add(1, &events).await;
         world.backfill().await;
-        let rows = [(Some("ann".to_owned()), noon), (Some("ann".to_owned()), noon + HOUR), (Some("bob".to_owned()), noon)];
+        let rows =
+            [(Some("ann".to_owned()), noon), (Some("ann".to_owned()), noon + HOUR), (Some("bob".to_owned()), noon)];
 
         let found = world.offline(&rows).await;
 
@@ -376,16 +384,24 @@ fn new_files_are_folded_in_and_the_same_twice_does_nothing() {
 fn misses_say_why() {
     block_on(async {
         let world = World::new().await;
-        world.add(1, &[event("ann", START, START, 1.0), event("ann", START + 100 * HOUR, START + 100 * HOUR, 1.0)]).await;
+        world
+            .add(1, &[event("ann", START, START, 1.0), event("ann", START + 100 * HOUR, START + 100 * HOUR, 1.0)])
+            .await;
         world.backfill().await;
-        let rows = [(Some("ann".to_owned()), START), (Some("who".to_owned()), START + 100 * HOUR), (None, START + 100 * HOUR)];
+        let rows =
+            [(Some("ann".to_owned()), START), (Some("who".to_owned()), START + 100 * HOUR), (None, START + 100 * HOUR)];
 
         let before = world.online(&rows[..1]).await;
         world.materialize(None).await;
         let after = world.online(&rows).await;
 
         let reasons = |found: &crate::FeatureRows, row: usize| {
-            found.missed.iter().filter(|miss| miss.row == row && miss.view == "spending").map(|miss| miss.reason).collect::<Vec<_>>()
+            found
+                .missed
+                .iter()
+                .filter(|miss| miss.row == row && miss.view == "spending")
+                .map(|miss| miss.reason)
+                .collect::<Vec<_>>()
         };
         assert_eq!(reasons(&before, 0), [MissReason::NotMaterialized]);
         assert_eq!(reasons(&after, 0), [MissReason::TooEarly]);
@@ -410,9 +426,13 @@ async fn log(world: &World, rows: &[(Option<String>, i64)]) {
         let values: Vec<Value> = (0..rows.len()).map(|row| served.row(row)[column].clone()).collect();
         columns.push((field.name.clone(), array_of(&values, field.data_type)));
     }
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, of)| (name, of, true))).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, of)| (name, of, true))).unwrap();
     let table = TableName::new("predictions", "buys").unwrap();
-    let id = WriteId { app: "server".into(), sequence: world.lake.version(&table).await.unwrap().map_or(0, |v| v as i64 + 1) };
+    let id = WriteId {
+        app: "server".into(),
+        sequence: world.lake.version(&table).await.unwrap().map_or(0, |v| v as i64 + 1),
+    };
     world.lake.append(&table, stream_of(batch.schema(), vec![batch]), id).await.unwrap();
 }
 
@@ -420,7 +440,8 @@ async fn log(world: &World, rows: &[(Option<String>, i64)]) {
 fn check_finds_nothing_until_a_value_is_corrupted() {
     block_on(async {
         let world = World::new().await;
-        let events: Vec<Event> = (0..40).map(|n| event("ann", START + n * HOUR / 8, START + n * HOUR / 8, n as f64 / 7.0)).collect();
+        let events: Vec<Event> =
+            (0..40).map(|n| event("ann", START + n * HOUR / 8, START + n * HOUR / 8, n as f64 / 7.0)).collect();
         world.add(1, &events).await;
         world.backfill().await;
         world.materialize(None).await;
@@ -439,7 +460,7 @@ fn check_finds_nothing_until_a_value_is_corrupted() {
         let row: TailRow = world.online.tail(space, &entity).unwrap().pop().unwrap();
         let key: RowKey = row.key;
         let mut payload = row.payload;
-        payload[1] ^= 1;
+        payload[6] ^= 1;
         world.online.write(space, vec![OnlineChange::Put { entity, row: TailRow { key, payload } }], None).unwrap();
         let reopened = FeatureStore::open(
             world.lake.clone(),
@@ -462,7 +483,8 @@ fn check_finds_nothing_until_a_value_is_corrupted() {
 fn old_rows_are_trimmed_and_answers_stay_exact() {
     block_on(async {
         let world = World::new().await;
-        let events: Vec<Event> = (0..2_000).map(|n| event("ann", START + n * HOUR / 10, START + n * HOUR / 10, 0.1 * n as f64)).collect();
+        let events: Vec<Event> =
+            (0..2_000).map(|n| event("ann", START + n * HOUR / 10, START + n * HOUR / 10, 0.1 * n as f64)).collect();
         world.add(1, &events).await;
         world.backfill().await;
 
