@@ -29,11 +29,18 @@ pub struct Cli {
     pub directory: PathBuf,
 
     /// The target in mainspring.yaml to run against
-    #[arg(long, global = true, value_name = "NAME", env = "MAINSPRING_TARGET", default_value = "dev")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "MAINSPRING_TARGET",
+        hide_env_values = true,
+        default_value = "dev"
+    )]
     pub target: String,
 
     /// Memory for queries, for example 512MiB [default: a quarter of the machine's]
-    #[arg(long, global = true, value_name = "SIZE", env = "MAINSPRING_MEMORY")]
+    #[arg(long, global = true, value_name = "SIZE", env = "MAINSPRING_MEMORY", hide_env_values = true)]
     pub memory: Option<String>,
 
     /// Say more: -v what is done, -vv everything
@@ -49,31 +56,52 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Write a small commented project, or one made from a data file
+    #[command(
+        after_help = "Examples:\n  mainspring -C shop init\n  mainspring -C shop init --from orders.csv --label returned --time ordered_at --key order_id"
+    )]
     Init(InitArgs),
     /// Check the folder: every error with file, line, rule and mending edit
     Validate(Listing),
     /// Show what `apply` would change: exit status 0 nothing, 2 changes, 1 error
+    #[command(after_help = "Examples:\n  mainspring plan\n  mainspring plan --json | jq '.changes[].object'")]
     Plan(Listing),
     /// Make the declared objects the applied ones
     Apply(ApplyArgs),
     /// Bring targets up to date: ingest, features, models, monitors, in the order of the graph
+    #[command(
+        after_help = "Examples:\n  mainspring run                          everything\n  mainspring run arrival_delay            a model and everything it needs\n  mainspring run arrival_delay --force    train anew"
+    )]
     Run(RunArgs),
     /// Answer predictions over HTTP and show the web console
+    #[command(
+        after_help = "Examples:\n  mainspring serve\n  mainspring serve --listen 127.0.0.1:0         a free port, shown on the first line\n  mainspring serve --listen 0.0.0.0:7878        only once there is an API key"
+    )]
     Serve(ServeArgs),
     /// Where everything stands, in one screen
     Status(Listing),
     /// List objects of a kind
+    #[command(
+        after_help = "Examples:\n  mainspring list tables\n  mainspring list versions arrival_delay\n  mainspring list audit --limit 20 --json"
+    )]
     List(ListArgs),
     /// Run a query over the project's tables
+    #[command(
+        after_help = "Examples:\n  mainspring query \"select count(*) from sources.flights\"\n  mainspring query \"select * from quarantine.flights\" --json\n  mainspring query \"select count(*) from sources.flights\" --pin sources.flights=3"
+    )]
     Query(QueryArgs),
     /// Look after features
     #[command(subcommand)]
     Features(FeaturesVerb),
     /// Give a model version an alias, if its gates allow it
+    #[command(after_help = "Examples:\n  mainspring promote arrival_delay 4 --reason 'better at night'")]
     Promote(PromoteArgs),
     /// Give an alias back to the version that had it before
+    #[command(
+        after_help = "Examples:\n  mainspring rollback arrival_delay\n  mainspring rollback arrival_delay --to 2 --reason 'complaints from the gate'"
+    )]
     Rollback(RollbackArgs),
     /// Evaluate monitors and show drift and quality by window
+    #[command(after_help = "Examples:\n  mainspring monitor\n  mainspring monitor arrival_delay --json")]
     Monitor(MonitorArgs),
     /// Look after the audit log
     #[command(subcommand)]
@@ -82,6 +110,7 @@ pub enum Verb {
     #[command(subcommand)]
     Key(KeyVerb),
     /// Compact small files of the lake and remove old ones
+    #[command(after_help = "Examples:\n  mainspring maintain\n  mainspring maintain --keep 30d")]
     Maintain(MaintainArgs),
     /// Print the effective configuration
     Config(Listing),
@@ -138,7 +167,7 @@ pub struct ApplyArgs {
 /// `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// A workflow, or names of sources, feature views, models and monitors [default: everything]
+    /// A workflow, or names of sources, feature views, models and monitors, each with what it needs [default: everything]
     pub targets: Vec<String>,
     /// Do tasks even when their inputs have not changed
     #[arg(long)]
@@ -155,7 +184,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// The address of the HTTP port [default: 127.0.0.1:7878]
-    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_LISTEN", hide_env_values = true)]
     pub listen: Option<std::net::SocketAddr>,
 }
 
@@ -297,7 +326,7 @@ pub enum KeyVerb {
     Create {
         /// Whose key it is
         name: String,
-        /// What it may do
+        /// What it may do: caller, viewer, editor, admin or owner
         #[arg(long, default_value = "viewer")]
         role: String,
     },
@@ -324,7 +353,7 @@ pub struct MaintainArgs {
 /// `schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// The kind of file: project, source, feature, model, endpoint, monitor or workflow
+    /// The kind of object: project, source, entity, feature_view, model, endpoint, monitor or workflow
     pub kind: Option<String>,
     /// Write every schema to this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "kind")]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use mainspring_govern::Authorizer;
 use mainspring_spec::{Project, Target};
 use serde::Serialize;
 
@@ -44,12 +45,34 @@ impl Place {
                 "`mainspring init` writes a project there, and -C DIR works in another folder",
             ));
         }
-        mainspring_spec::load(&self.folder).map_err(|diagnostics| {
+        let project = mainspring_spec::load(&self.folder).map_err(|diagnostics| {
             Failure::hinted(
                 anyhow!("the project does not validate\n\n{diagnostics}"),
                 "mend the folder and try again; `mainspring validate` shows only these",
             )
-        })
+        })?;
+        // a policy that does not parse must not become the applied one: nobody could be judged by it
+        Authorizer::new(&project.policies).map_err(|error| {
+            Failure::hinted(
+                anyhow::Error::from(error).context("the project does not validate"),
+                "mend the policy and try again; `mainspring validate` shows only these",
+            )
+        })?;
+        Ok(project)
+    }
+
+    /// The declared project of a folder that must have one, or the state of one. A folder that does not validate at the
+    /// moment can still be worked with as it was applied, unless its targets say where the state is.
+    pub fn project_or_applied(&self) -> Result<Option<Project>, Failure> {
+        let file = self.folder.join(mainspring_spec::PROJECT_FILE);
+        let Ok(text) = std::fs::read_to_string(&file) else {
+            return if self.folder.join(STATE).is_dir() { Ok(None) } else { self.project().map(Some) };
+        };
+        match self.project() {
+            Ok(project) => Ok(Some(project)),
+            Err(failure) if text.lines().any(|line| line.starts_with("targets")) => Err(failure),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The configuration for a project, or for a folder without one.
@@ -61,10 +84,13 @@ impl Place {
                 Some(target) => target,
                 None if self.target == "dev" => &none,
                 None => {
-                    let known: Vec<&str> = project.file.targets.keys().map(String::as_str).collect();
+                    let mut known: Vec<&str> = project.file.targets.keys().map(String::as_str).collect();
+                    if !known.contains(&"dev") {
+                        known.insert(0, "dev");
+                    }
                     return Err(Failure::hinted(
                         anyhow!("mainspring.yaml has no target `{}`", self.target),
-                        format!("declare it under `targets:`, or use one of: dev {}", known.join(" ")),
+                        format!("declare it under `targets:`, or use one of: {}", known.join(", ")),
                     ));
                 }
             },

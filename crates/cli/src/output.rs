@@ -166,7 +166,7 @@ pub fn time(at: jiff::Timestamp) -> String {
 pub fn start_logging(verbose: u8, serving: bool) {
     let fallback = match (verbose, serving) {
         (0, false) => "error",
-        (0, true) => "info,datafusion=warn,deltalake=warn,fjall=warn,lsm_tree=warn,sqlx=warn",
+        (0, true) => "info,buoyant_kernel=warn,datafusion=warn,deltalake=warn,fjall=warn,lsm_tree=warn,sqlx=warn",
         (1, _) => "info,mainspring=debug",
         _ => "debug",
     };

@@ -41,6 +41,12 @@ pub struct Stores {
 impl Stores {
     /// Opens the stores of a place, making them when there are none.
     pub async fn open(place: &Place, project: Option<&Project>) -> Result<Self, Failure> {
+        if !place.folder.is_dir() {
+            return Err(Failure::hinted(
+                anyhow::anyhow!("there is no folder {}", place.folder.display()),
+                "-C DIR names the project folder; `mainspring -C DIR init` makes one",
+            ));
+        }
         let config = place.config(project)?;
         std::fs::create_dir_all(&config.state).with_context(|| format!("cannot make {}", config.state.display()))?;
         let catalog = Catalog::open(&config.catalog).await.context("cannot open the catalog")?;
@@ -54,6 +60,11 @@ impl Stores {
         let registry = Registry::new(catalog.clone(), &config.artifacts);
         let identity = Identity::open(catalog.clone()).await?;
         Ok(Self { config, catalog, lake, registry, identity, watch_metrics: WatchMetrics::default() })
+    }
+
+    /// Opens the stores of a project; a folder without one stays as it is.
+    pub async fn of_project(place: &Place) -> Result<Self, Failure> {
+        Self::open(place, place.project_or_applied()?.as_ref()).await
     }
 
     /// What is applied; without it there is nothing to run.

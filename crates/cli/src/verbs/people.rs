@@ -13,7 +13,7 @@ use crate::wiring::Stores;
 
 /// `promote`.
 pub async fn promote(place: &Place, args: PromoteArgs) -> Result<ExitCode, Failure> {
-    let stores = Stores::open(place, None).await?;
+    let stores = Stores::of_project(place).await?;
     let moved = stores.registry.set_alias(&args.model, &args.alias, args.version, &principal(), &args.reason).await?;
     output::text(&format!(
         "{} {} is now {} (judged by {} gates)",
@@ -26,7 +26,7 @@ pub async fn promote(place: &Place, args: PromoteArgs) -> Result<ExitCode, Failu
 
 /// `rollback`.
 pub async fn rollback(place: &Place, args: RollbackArgs) -> Result<ExitCode, Failure> {
-    let stores = Stores::open(place, None).await?;
+    let stores = Stores::of_project(place).await?;
     let live = stores.registry.rollback(&args.model, &args.alias, args.to, &principal(), &args.reason).await?;
     output::text(&format!("{} {} is now {}", args.model, live.version, args.alias))
 }
@@ -34,7 +34,7 @@ pub async fn rollback(place: &Place, args: RollbackArgs) -> Result<ExitCode, Fai
 /// `audit verify`.
 pub async fn audit(place: &Place, verb: AuditVerb) -> Result<ExitCode, Failure> {
     let AuditVerb::Verify(shown) = verb;
-    let stores = Stores::open(place, None).await?;
+    let stores = Stores::of_project(place).await?;
     let verdict = stores.catalog.verify_audit().await?;
     if shown.json {
         output::json(&verdict)?;
@@ -47,7 +47,7 @@ pub async fn audit(place: &Place, verb: AuditVerb) -> Result<ExitCode, Failure> 
 
 /// `key`.
 pub async fn key(place: &Place, verb: KeyVerb) -> Result<ExitCode, Failure> {
-    let stores = Stores::open(place, None).await?;
+    let stores = Stores::of_project(place).await?;
     let identity = &stores.identity;
     match verb {
         KeyVerb::Create { name, role } => {

@@ -1,18 +1,21 @@
 //! The folder: init, validate, plan, apply, schema, config.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use mainspring_catalog::{Catalog, Change};
 use mainspring_ingest::infer::{InferOptions, init_from};
-use mainspring_spec::{ChangeClass, Look, Plan, Project};
+use mainspring_lake::{Lake, TableName};
+use mainspring_spec::{ChangeClass, Look, ObjectKind, ObjectRef, Plan, Project};
+use serde::Serialize;
 
 use super::principal;
 use crate::CHANGES;
 use crate::args::{ApplyArgs, InitArgs, Listing, SchemaArgs};
 use crate::config::Place;
-use crate::output::{self, BAD, BOLD, Failure, GOOD, SOFT, WARN, talk};
+use crate::output::{self, BAD, BOLD, Failure, GOOD, SOFT, WARN, count, talk};
 use crate::wiring::Stores;
 
 /// `init`.
@@ -53,7 +56,9 @@ fn folder_name(folder: &std::path::Path) -> String {
 pub fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
     match mainspring_spec::load(&place.folder) {
         Ok(project) => {
-            mainspring_govern::Authorizer::new(&project.policies)?;
+            if let Err(error) = mainspring_govern::Authorizer::new(&project.policies) {
+                return bad_policies(&error, shown);
+            }
             if shown.json {
                 return output::json(&serde_json::json!({ "valid": true, "errors": [] }));
             }
@@ -81,15 +86,49 @@ pub fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Shows what is wrong with policies as mistakes of the other files are shown.
+fn bad_policies(error: &mainspring_govern::Error, shown: Listing) -> Result<ExitCode, Failure> {
+    let mainspring_govern::Error::Policies { problems } = error else {
+        return Err(error.clone().into());
+    };
+    if shown.json {
+        let errors: Vec<_> = problems
+            .iter()
+            .map(|problem| {
+                serde_json::json!({
+                    "file": format!("policies/{}", problem.file),
+                    "line": problem.line,
+                    "column": problem.column,
+                    "rule": "policy",
+                    "message": problem.message,
+                    "help": problem.help,
+                })
+            })
+            .collect();
+        output::json(&serde_json::json!({ "valid": false, "errors": errors, "omitted": 0 }))?;
+    } else {
+        for problem in problems {
+            talk(&format!("policy\n\n  {BAD}×{BAD:#} {problem}"));
+            if let Some(help) = &problem.help {
+                talk(&format!("  {GOOD}help:{GOOD:#} {help}"));
+            }
+            talk("");
+        }
+        talk(&format!("{} {}", problems.len(), if problems.len() == 1 { "mistake" } else { "mistakes" }));
+    }
+    Ok(ExitCode::FAILURE)
+}
+
 /// `plan`.
 pub async fn plan(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
     let project = place.project()?;
     let stores = Stores::open(place, Some(&project)).await?;
     let plan = plan_of(&stores.catalog, &project).await?;
+    let rows = rows_touched(&stores.lake, &plan).await?;
     if shown.json {
-        output::json(&plan)?;
+        output::json(&ShownPlan { plan: &plan, rows: &rows })?;
     } else {
-        show(&plan)?;
+        show(&plan, &rows)?;
     }
     Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }
@@ -99,7 +138,46 @@ async fn plan_of(catalog: &Catalog, project: &Project) -> Result<Plan, Failure> 
     Ok(mainspring_spec::diff(applied.as_ref(), project))
 }
 
-fn show(plan: &Plan) -> Result<ExitCode, Failure> {
+/// A plan with what it touches.
+#[derive(Serialize)]
+struct ShownPlan<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    /// The rows of the tables that are computed anew or lost, by table.
+    rows: &'a BTreeMap<TableName, u64>,
+}
+
+/// The table that holds what an object makes.
+fn table_of(object: &ObjectRef) -> Option<TableName> {
+    let schema = match object.kind {
+        ObjectKind::Source => "sources",
+        ObjectKind::FeatureView => "features",
+        ObjectKind::Model => "training",
+        _ => return None,
+    };
+    TableName::new(schema, &object.name).ok()
+}
+
+/// The tables that a change has computed anew, or that lose what keeps them up to date.
+fn tables_of(change: &mainspring_spec::Change) -> BTreeSet<TableName> {
+    let graver = |class: ChangeClass| class >= ChangeClass::Recompute;
+    let consumers = change.details.iter().filter(|detail| graver(detail.class)).flat_map(|detail| &detail.consumers);
+    let own = graver(change.class).then_some(&change.object);
+    own.into_iter().chain(consumers).filter_map(table_of).collect()
+}
+
+/// How many rows the tables have now that a plan touches.
+async fn rows_touched(lake: &Lake, plan: &Plan) -> Result<BTreeMap<TableName, u64>, Failure> {
+    let mut rows = BTreeMap::new();
+    for table in plan.changes.iter().flat_map(tables_of).collect::<BTreeSet<_>>() {
+        if lake.exists(&table).await? {
+            rows.insert(table.clone(), lake.statistics(&table).await?.rows);
+        }
+    }
+    Ok(rows)
+}
+
+fn show(plan: &Plan, rows: &BTreeMap<TableName, u64>) -> Result<ExitCode, Failure> {
     if plan.is_empty() {
         return output::text(&format!("{GOOD}no changes{GOOD:#}: what is declared is what is applied"));
     }
@@ -121,6 +199,11 @@ fn show(plan: &Plan) -> Result<ExitCode, Failure> {
                 }
             ))?;
         }
+        for table in tables_of(change) {
+            if let Some(rows) = rows.get(&table) {
+                output::text(&format!("               touches the {} rows of {table}", count(*rows)))?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -130,10 +213,11 @@ pub async fn apply(place: &Place, args: ApplyArgs) -> Result<ExitCode, Failure> 
     let project = place.project()?;
     let stores = Stores::open(place, Some(&project)).await?;
     let plan = plan_of(&stores.catalog, &project).await?;
+    let rows = rows_touched(&stores.lake, &plan).await?;
     if args.json {
-        output::json(&plan)?;
+        output::json(&ShownPlan { plan: &plan, rows: &rows })?;
     } else {
-        show(&plan)?;
+        show(&plan, &rows)?;
     }
     if plan.is_empty() {
         return Ok(ExitCode::SUCCESS);

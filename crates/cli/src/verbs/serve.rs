@@ -1,7 +1,8 @@
 //! `serve`: the server, wired in one screen; and `run` on a folder that a server holds.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ pub struct Running {
     following: JoinHandle<()>,
     keys: JoinHandle<()>,
     address_file: PathBuf,
+    /// Locked as long as the server lives, however it ends.
+    _claim: File,
 }
 
 /// `serve`.
@@ -75,8 +78,19 @@ pub async fn asked_to_stop() -> Result<(), Failure> {
 pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failure> {
     check_bind(listen, stores.identity.has_keys())
         .map_err(|refused| Failure::hinted(refused, "make a key first: mainspring key create NAME --role owner"))?;
+    if let Some(url) = address_of_running(&stores.config.state).await {
+        return Err(Failure::hinted(
+            anyhow!("a server of {} is up already, at {url}", stores.config.folder.display()),
+            "one server at a time has a folder; it follows `apply`, `promote` and `run` by itself",
+        ));
+    }
     let online = open_online(stores)?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        Failure::hinted(
+            anyhow::Error::from(error).context(format!("cannot listen on {listen}")),
+            "name another address with --listen; with port 0 the machine chooses one",
+        )
+    })?;
     let address = listener.local_addr()?;
 
     let project = stores.applied_or_empty().await?;
@@ -107,9 +121,9 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     };
     let server = tokio::spawn(mainspring_server::serve(app.clone(), listener, until));
     let address_file = stores.config.state.join(ADDRESS_FILE);
-    let written = serde_json::to_vec(&Address { process: std::process::id(), url: format!("http://{address}") })?;
-    std::fs::write(&address_file, written).with_context(|| format!("cannot write {}", address_file.display()))?;
-    Ok(Running { app, address, stop, server, following, keys, address_file })
+    let claim = claim(&address_file, &Address { process: std::process::id(), url: format!("http://{address}") })
+        .with_context(|| format!("cannot write {}", address_file.display()))?;
+    Ok(Running { app, address, stop, server, following, keys, address_file, _claim: claim })
 }
 
 impl Running {
@@ -170,9 +184,26 @@ struct Address {
     url: String,
 }
 
+/// Writes down where the server listens, and locks the file: the system lets the lock go with the process, so that the
+/// file of a server that was killed is not taken for one that is up.
+fn claim(path: &Path, address: &Address) -> std::io::Result<File> {
+    let mut file = File::options().create(true).truncate(false).write(true).open(path)?;
+    file.lock()?;
+    file.set_len(0)?;
+    file.write_all(&serde_json::to_vec(address)?)?;
+    Ok(file)
+}
+
 /// The root of the server that runs on a folder, if one does.
 pub async fn address_of_running(state: &Path) -> Option<String> {
-    let address: Address = serde_json::from_slice(&std::fs::read(state.join(ADDRESS_FILE)).ok()?).ok()?;
+    let mut file = File::open(state.join(ADDRESS_FILE)).ok()?;
+    if file.try_lock_shared().is_ok() {
+        // nobody holds it: a server that was killed left it behind
+        return None;
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    let address: Address = serde_json::from_str(&text).ok()?;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().ok()?;
     let answer = client.get(format!("{}/health", address.url)).send().await.ok()?;
     answer.status().is_success().then_some(address.url)

@@ -22,7 +22,7 @@ use crate::wiring::Stores;
 
 /// `run`.
 pub async fn run(place: &Place, args: RunArgs) -> Result<ExitCode, Failure> {
-    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let stores = Stores::of_project(place).await?;
     let project = stores.applied().await?;
     let retries =
         args.targets.first().and_then(|name| project.workflows.get(name)).map_or(2, |workflow| workflow.retries);
@@ -81,15 +81,21 @@ pub fn open_online(stores: &Stores) -> Result<Arc<FjallStore>, Failure> {
 /// `features`.
 pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Failure> {
     let FeaturesVerb::Check { endpoint, sample, json } = verb;
-    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let stores = Stores::of_project(place).await?;
     let project = stores.applied().await?;
     let features = FeatureStore::offline(stores.lake.clone(), stores.catalog.clone(), project.clone());
+    let all = endpoint.is_none();
     let endpoints: Vec<String> = match endpoint {
         Some(endpoint) => vec![endpoint],
         None => project.endpoints.keys().cloned().collect(),
     };
     let mut reports = vec![];
     for endpoint in &endpoints {
+        // asked about every endpoint, one that nobody has asked for a prediction is no fault
+        if all && !stores.lake.exists(&TableName::new("predictions", endpoint)?).await? {
+            talk(&format!("{endpoint}: nothing to check, as no prediction has been logged yet"));
+            continue;
+        }
         reports.push((endpoint.clone(), features.check(endpoint, sample).await?));
     }
     let agree = reports.iter().all(|(_, report)| report.values_different == 0);
@@ -125,7 +131,7 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
 
 /// `monitor`.
 pub async fn monitor(place: &Place, args: MonitorArgs) -> Result<ExitCode, Failure> {
-    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let stores = Stores::of_project(place).await?;
     let project = stores.applied().await?;
     let watch = stores.watch(&project);
     let monitors: Vec<String> = match args.monitor {
@@ -183,7 +189,7 @@ pub async fn monitor(place: &Place, args: MonitorArgs) -> Result<ExitCode, Failu
 /// `maintain`.
 pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Failure> {
     let keep: mainspring_spec::Span = args.keep.parse().map_err(|error: String| anyhow::anyhow!(error))?;
-    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let stores = Stores::of_project(place).await?;
     // what a model was trained from must stay readable
     let mut keep_versions = BTreeMap::new();
     for (table, versions) in stores.registry.pinned_tables().await? {
@@ -216,7 +222,7 @@ pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Fai
 
 /// `query`.
 pub async fn query(place: &Place, args: QueryArgs) -> Result<ExitCode, Failure> {
-    let stores = Stores::open(place, place.project().ok().as_ref()).await?;
+    let stores = Stores::of_project(place).await?;
     let frame = stores.lake.sql_at(&args.sql, &pins(&stores, &args).await?).await?;
     // one row more tells whether there are more
     show(frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?, args.limit, args.json)
@@ -230,15 +236,33 @@ const VERSIONS_MAX: usize = 100_000;
 async fn pins(stores: &Stores, args: &QueryArgs) -> Result<BTreeMap<TableName, u64>, Failure> {
     let mut pins = BTreeMap::new();
     if let Some(at) = args.at {
+        // a query that cannot be read says so itself when it is run
+        let names = mainspring_spec::table_names(&args.sql).unwrap_or_default();
+        let named = |table: &TableName| {
+            let bare = matches!(table.schema(), "sources" | "features");
+            names.iter().any(|name| *name == table.to_string() || (bare && *name == table.name()))
+        };
         for table in stores.lake.tables().await? {
             let versions = stores.lake.history(&table, VERSIONS_MAX).await?;
-            if let Some(then) = versions.iter().find(|version| version.at.is_some_and(|committed| committed <= at)) {
-                pins.insert(table, then.version);
+            match versions.iter().find(|version| version.at.is_some_and(|committed| committed <= at)) {
+                Some(then) => {
+                    pins.insert(table, then.version);
+                }
+                None if named(&table) => {
+                    return Err(Failure::hinted(
+                        anyhow::anyhow!("there was no table {table} at {at}"),
+                        format!(
+                            "`mainspring list tables` shows when it was made; `--pin {table}=VERSION` reads a version"
+                        ),
+                    ));
+                }
+                None => {}
             }
         }
     }
     for pin in &args.pin {
-        let wrong = || anyhow::anyhow!("`--pin {pin}` is not of the form schema.table=VERSION, as in sources.flights=3");
+        let wrong =
+            || anyhow::anyhow!("`--pin {pin}` is not of the form schema.table=VERSION, as in sources.flights=3");
         let (table, version) = pin.split_once('=').ok_or_else(wrong)?;
         pins.insert(table.parse()?, version.parse().map_err(|_| wrong())?);
     }
