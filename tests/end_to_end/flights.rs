@@ -151,13 +151,13 @@ fn learned_on_the_first_four_fifths_of_the_year_it_is_honest_about_the_last() {
     std::fs::write(&model, changed).unwrap();
     mainspring(folder.path(), &["apply", "--yes"]).fine();
 
-    let ran = Ran::of(&mainspring(folder.path(), &["run", "arrival_delay", "--json"])).succeeded();
+    let ran = Ran::of(&mainspring(folder.path(), &["run", "model:arrival_delay", "--json"])).succeeded();
 
     // an independent reference with these features reached 0.719; above 0.80 the future leaked in
     let auc = ran.figure("train", "arrival_delay", "auc");
     assert!((0.71..0.80).contains(&auc), "{auc}");
     let (train, test) =
-        (ran.figure("train", "arrival_delay", "train rows"), ran.figure("train", "arrival_delay", "test rows"));
+        (ran.figure("train", "arrival_delay", "train_rows"), ran.figure("train", "arrival_delay", "test_rows"));
     assert!(test / 327_345.0 > 0.19 && test / 327_345.0 < 0.21, "{train} and {test}");
     // a folder that was moved is still whole: nothing is read or computed again
     assert_eq!(ran.task("ingest", "flights")["state"], "unchanged");

@@ -194,15 +194,17 @@ fn gather(
     }
 }
 
-/// The tasks that a name asks for, whatever its kind.
-fn tasks_named(project: &Project, name: &str) -> Result<Vec<Task>> {
+/// The tasks that a name asks for, whatever its kind; `model:returns` asks for one kind.
+fn tasks_named(project: &Project, target: &str) -> Result<Vec<Task>> {
+    let (kind, name) = target.split_once(':').map_or((None, target), |(kind, name)| (Some(kind), name));
+    let is = |asked: &str| kind.is_none_or(|kind| kind == asked);
     let mut tasks = vec![];
     let mut known = false;
-    if project.sources.contains_key(name) {
+    if is("source") && project.sources.contains_key(name) {
         known = true;
         tasks.push(Task::new(TaskKind::Ingest, name));
     }
-    if let Some(view) = project.feature_views.get(name) {
+    if let Some(view) = project.feature_views.get(name).filter(|_| is("feature_view")) {
         known = true;
         if view.kind() != ViewKind::Request {
             tasks.push(Task::new(TaskKind::Backfill, name));
@@ -211,22 +213,22 @@ fn tasks_named(project: &Project, name: &str) -> Result<Vec<Task>> {
             }
         }
     }
-    if project.models.contains_key(name) {
+    if is("model") && project.models.contains_key(name) {
         known = true;
         tasks.push(Task::new(TaskKind::Train, name));
     }
-    if let Some(endpoint) = project.endpoints.get(name) {
+    if let Some(endpoint) = project.endpoints.get(name).filter(|_| is("endpoint")) {
         known = true;
         tasks.extend(tasks_of_endpoint(project, &endpoint.model));
     }
-    if let Some(monitor) = project.monitors.get(name) {
+    if let Some(monitor) = project.monitors.get(name).filter(|_| is("monitor")) {
         known = true;
         tasks.push(Task::new(TaskKind::Monitor, name));
         if let Some(endpoint) = project.endpoints.get(&monitor.endpoint) {
             tasks.extend(tasks_of_endpoint(project, &endpoint.model));
         }
     }
-    if known { Ok(tasks) } else { Err(unknown(project, name)) }
+    if known { Ok(tasks) } else { Err(unknown(project, target)) }
 }
 
 /// What an endpoint needs to answer: its model, and its features online.
