@@ -62,7 +62,7 @@ pub async fn list(place: &Place, args: ListArgs) -> Result<ExitCode, Failure> {
 
 /// A look at what lies in a folder, without a server.
 async fn look(place: &Place) -> Result<Look, Failure> {
-    let stores = Stores::open(place, None).await?;
+    let stores = Stores::of_folder(place).await?;
     let project = stores.applied_or_empty().await?;
     Ok(Look {
         features: FeatureStore::offline(stores.lake.clone(), stores.catalog.clone(), project.clone()),

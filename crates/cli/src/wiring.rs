@@ -67,6 +67,14 @@ impl Stores {
         Self::open(place, place.project_or_applied()?.as_ref()).await
     }
 
+    /// Opens the stores of a folder, with or without a project.
+    pub async fn of_folder(place: &Place) -> Result<Self, Failure> {
+        if place.folder.join(mainspring_spec::PROJECT_FILE).is_file() {
+            return Self::of_project(place).await;
+        }
+        Self::open(place, None).await
+    }
+
     /// What is applied; without it there is nothing to run.
     pub async fn applied(&self) -> Result<Arc<Project>, Failure> {
         let declared = self.catalog.declared().await?;

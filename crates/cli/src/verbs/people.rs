@@ -47,7 +47,8 @@ pub async fn audit(place: &Place, verb: AuditVerb) -> Result<ExitCode, Failure> 
 
 /// `key`.
 pub async fn key(place: &Place, verb: KeyVerb) -> Result<ExitCode, Failure> {
-    let stores = Stores::of_project(place).await?;
+    // a server may run on a folder without a project, and may need a key first
+    let stores = Stores::of_folder(place).await?;
     let identity = &stores.identity;
     match verb {
         KeyVerb::Create { name, role } => {
