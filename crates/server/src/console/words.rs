@@ -36,6 +36,7 @@ pub fn decimal(number: f64, decimals: usize) -> String {
 pub fn figure(number: f64) -> String {
     let size = number.abs();
     let shown = match size {
+        _ if !number.is_finite() => return "–".into(),
         _ if number == number.trunc() && size < 1e15 => return decimal(number, 0),
         _ if !(1e-6..1e15).contains(&size) => return format!("{number:.2e}"),
         _ if size >= 1_000.0 => decimal(number, 0),
