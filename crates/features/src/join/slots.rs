@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::interleave;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::row::{Row, RowConverter};
 use datafusion::common::Result;
 use datafusion::common::hash_utils::RandomState;
@@ -25,19 +25,17 @@ const HELD_ROWS_MIN: usize = 1 << 17;
 pub(super) struct Slots {
     converter: Arc<RowConverter>,
     groups: Groups,
-    /// Where each group's slots start, and the end.
-    starts: Vec<u32>,
     /// The moment of each slot, ascending within a group.
     moments: Vec<i64>,
     /// The observation of each slot, counted over all batches.
     observations: Vec<u32>,
 }
 
-/// Numbers of keys. Short ones are kept in the table itself.
+/// The slots of each key, from and up to. Short keys are kept in the table itself.
 #[derive(Default)]
 struct Groups {
-    short: HashMap<u128, u32, RandomState>,
-    long: HashMap<Box<[u8]>, u32, RandomState>,
+    short: HashMap<u128, (u32, u32), RandomState>,
+    long: HashMap<Box<[u8]>, (u32, u32), RandomState>,
 }
 
 /// A key of at most 15 bytes as a number, with its length in the last byte.
@@ -53,23 +51,33 @@ fn short(key: Row<'_>) -> Option<u128> {
 }
 
 impl Groups {
-    fn get(&self, key: Row<'_>) -> Option<u32> {
+    #[inline]
+    fn get(&self, key: Row<'_>) -> Option<(u32, u32)> {
         match short(key) {
             Some(key) => self.short.get(&key).copied(),
             None => self.long.get(key.data()).copied(),
         }
     }
 
+    /// Numbers keys as they come; the number stands where later the slots' range will.
     fn number(&mut self, key: Row<'_>) -> u32 {
-        let next = u32::try_from(self.short.len() + self.long.len()).unwrap_or(u32::MAX);
+        let next = (u32::try_from(self.short.len() + self.long.len()).unwrap_or(u32::MAX), 0);
         match short(key) {
-            Some(key) => *self.short.entry(key).or_insert(next),
-            None => *self.long.entry(key.data().into()).or_insert(next),
+            Some(key) => self.short.entry(key).or_insert(next).0,
+            None => self.long.entry(key.data().into()).or_insert(next).0,
         }
     }
 
     fn len(&self) -> usize {
         self.short.len() + self.long.len()
+    }
+
+    fn ranges_mut(&mut self) -> impl Iterator<Item = &mut (u32, u32)> {
+        self.short.values_mut().chain(self.long.values_mut())
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.short.values().chain(self.long.values()).copied()
     }
 }
 
@@ -107,33 +115,38 @@ impl Slots {
         for group in 1..starts.len() {
             starts[group] += starts[group - 1];
         }
+        for range in groups.ranges_mut() {
+            let group = range.0 as usize;
+            *range = (starts[group], starts[group + 1]);
+        }
         let moments = places.iter().map(|place| place.1).collect();
         let observations = places.iter().map(|place| place.2).collect();
-        Ok(Self { converter, groups, starts, moments, observations })
-    }
-
-    /// The first slot of a group at or after a moment.
-    #[inline]
-    fn first(&self, group: u32, moment: i64) -> Option<usize> {
-        let (start, end) = (self.starts[group as usize] as usize, self.starts[group as usize + 1] as usize);
-        let place = start + self.moments[start..end].partition_point(|&at| at < moment);
-        (place < end).then_some(place)
+        Ok(Self { converter, groups, moments, observations })
     }
 }
 
 /// The place of a row among others of its key: event time, known at, row id.
 type Rank = (i64, i64, i64);
 
-/// The best rows offered so far, of one part of the timeline.
-pub(super) struct Best {
-    ranks: Vec<Rank>,
-    /// The held row of each slot: batch and row. `NONE` where no row was offered.
-    rows: Vec<(u32, u32)>,
-    held: Vec<Vec<ArrayRef>>,
-    held_rows: usize,
+/// The best row offered to a slot so far.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    rank: Rank,
+    /// Where the row is held; `NONE` when no row was offered.
+    batch: u32,
+    row: u32,
 }
 
-const NONE: (u32, u32) = (u32::MAX, 0);
+const NONE: u32 = u32::MAX;
+
+/// The best rows offered so far, of one part of the timeline.
+pub(super) struct Best {
+    entries: Vec<Entry>,
+    held: Vec<Vec<ArrayRef>>,
+    held_rows: usize,
+    /// Rows of a batch with the slots of their keys; kept to be used again.
+    candidates: Vec<(u32, u32, u32)>,
+}
 
 /// Where a batch of the timeline has its columns.
 pub(super) struct Offered<'a> {
@@ -147,34 +160,53 @@ pub(super) struct Offered<'a> {
 
 impl Best {
     pub(super) fn new(slots: &Slots) -> Self {
-        let slots = slots.moments.len();
-        Self { ranks: vec![(i64::MIN, i64::MIN, i64::MIN); slots], rows: vec![NONE; slots], held: vec![], held_rows: 0 }
+        let none = Entry { rank: (i64::MIN, i64::MIN, i64::MIN), batch: NONE, row: 0 };
+        Self { entries: vec![none; slots.moments.len()], held: vec![], held_rows: 0, candidates: vec![] }
     }
 
-    /// Offers the rows of a batch.
+    /// Offers the rows of a batch. Three short loops rather than one: in each the processor waits for memory for many rows
+    /// at a time, and nearly all of the time goes into waiting for memory.
     pub(super) fn offer(&mut self, slots: &Slots, batch: &RecordBatch, columns: &Offered<'_>) -> Result<()> {
         let keys: Vec<ArrayRef> = columns.keys.iter().map(|&key| batch.column(key).clone()).collect();
         let rows = slots.converter.convert_columns(&keys)?;
         let times = |column: Option<usize>| {
-            column.map(|column| batch.column(column).as_primitive::<TimestampMicrosecondType>().values())
+            column.map(|column| batch.column(column).as_primitive::<TimestampMicrosecondType>().values().as_ref())
         };
-        let (event_times, known_ats) = (times(columns.event_time), times(columns.known_at));
-        let row_ids = columns.row_id.map(|id| batch.column(id).as_primitive::<arrow::datatypes::Int64Type>().values());
+        let (event_times, known_ats): (Option<&[i64]>, Option<&[i64]>) =
+            (times(columns.event_time), times(columns.known_at));
+        let row_ids = columns.row_id.map(|id| batch.column(id).as_primitive::<Int64Type>().values().as_ref());
         let nulls = keys.iter().any(|key| key.null_count() > 0);
-        let number = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+
+        self.candidates.clear();
+        for (row, key) in rows.iter().enumerate() {
+            if let Some((from, to)) = slots.groups.get(key)
+                && !(nulls && keys.iter().any(|key| key.is_null(row)))
+            {
+                self.candidates.push((u32::try_from(row).unwrap_or(NONE), from, to));
+            }
+        }
+        let time = |times: Option<&[i64]>, row: u32| times.map(|times| times[row as usize]);
+        let knowable = |row: u32| {
+            let event_time = time(event_times, row).unwrap_or(i64::MIN);
+            (event_time, time(known_ats, row).unwrap_or(event_time))
+        };
+        for (row, from, to) in &mut self.candidates {
+            let (event_time, known_at) = knowable(*row);
+            let moment = event_time.max(known_at);
+            let passed = slots.moments[*from as usize..*to as usize].partition_point(|&at| at < moment);
+            *from += u32::try_from(passed).unwrap_or(NONE);
+        }
+        let number = u32::try_from(self.held.len()).unwrap_or(NONE);
         let mut taken = false;
-        for row in 0..batch.num_rows() {
-            if nulls && keys.iter().any(|key| key.is_null(row)) {
+        for &(row, slot, end) in &self.candidates {
+            if slot == end {
                 continue;
             }
-            let Some(group) = slots.groups.get(rows.row(row)) else { continue };
-            let event_time = event_times.map_or(i64::MIN, |times| times[row]);
-            let known_at = known_ats.map_or(event_time, |times| times[row]);
-            let Some(slot) = slots.first(group, event_time.max(known_at)) else { continue };
-            let rank = (event_time, known_at, row_ids.map_or(0, |ids| ids[row]));
-            if self.rows[slot] == NONE || rank >= self.ranks[slot] {
-                self.ranks[slot] = rank;
-                self.rows[slot] = (number, u32::try_from(row).unwrap_or(u32::MAX));
+            let (event_time, known_at) = knowable(row);
+            let entry = &mut self.entries[slot as usize];
+            let rank = (event_time, known_at, row_ids.map_or(0, |ids| ids[row as usize]));
+            if rank >= entry.rank {
+                *entry = Entry { rank, batch: number, row };
                 taken = true;
             }
         }
@@ -187,14 +219,13 @@ impl Best {
 
     /// Whether many of the rows held have been beaten.
     pub(super) fn is_wasteful(&self) -> bool {
-        self.held_rows > (self.ranks.len() * HELD_ROWS_A_SLOT).max(HELD_ROWS_MIN)
+        self.held_rows > (self.entries.len() * HELD_ROWS_A_SLOT).max(HELD_ROWS_MIN)
     }
 
     /// Lets go of the rows that have been beaten.
     pub(super) fn compact(&mut self) -> Result<()> {
-        let wanted: Vec<usize> = (0..self.rows.len()).filter(|&slot| self.rows[slot] != NONE).collect();
-        let places: Vec<(usize, usize)> =
-            wanted.iter().map(|&slot| (self.rows[slot].0 as usize, self.rows[slot].1 as usize)).collect();
+        let wanted = self.entries.iter().filter(|entry| entry.batch != NONE);
+        let places: Vec<(usize, usize)> = wanted.map(|entry| (entry.batch as usize, entry.row as usize)).collect();
         let Some(columns) = self.held.first().map(Vec::len) else { return Ok(()) };
         let kept = (0..columns)
             .map(|column| {
@@ -202,8 +233,8 @@ impl Best {
                 Ok(interleave(&arrays, &places)?)
             })
             .collect::<Result<Vec<_>>>()?;
-        for (row, slot) in wanted.into_iter().enumerate() {
-            self.rows[slot] = (0, u32::try_from(row).unwrap_or(u32::MAX));
+        for (row, entry) in self.entries.iter_mut().filter(|entry| entry.batch != NONE).enumerate() {
+            (entry.batch, entry.row) = (0, u32::try_from(row).unwrap_or(NONE));
         }
         self.held_rows = places.len();
         self.held = vec![kept];
@@ -213,7 +244,7 @@ impl Best {
     /// About how much memory is held.
     pub(super) fn size_bytes(&self) -> usize {
         let held: usize = self.held.iter().flatten().map(|column| column.get_array_memory_size()).sum();
-        self.ranks.len() * 32 + held
+        self.entries.len() * size_of::<Entry>() + held
     }
 }
 
@@ -234,13 +265,13 @@ impl Answers {
             offsets.push(batches);
             batches += part.held.len();
         }
-        for group in slots.starts.windows(2) {
+        for (from, to) in slots.groups.ranges() {
             let mut best: Option<(Rank, (usize, usize))> = None;
-            for slot in group[0] as usize..group[1] as usize {
+            for slot in from as usize..to as usize {
                 for (part, offset) in parts.iter().zip(&offsets) {
-                    let row = part.rows[slot];
-                    if row != NONE && best.is_none_or(|(rank, _)| part.ranks[slot] >= rank) {
-                        best = Some((part.ranks[slot], (offset + row.0 as usize, row.1 as usize)));
+                    let entry = part.entries[slot];
+                    if entry.batch != NONE && best.is_none_or(|(rank, _)| entry.rank >= rank) {
+                        best = Some((entry.rank, (offset + entry.batch as usize, entry.row as usize)));
                     }
                 }
                 if let Some((rank, row)) = best
