@@ -12,9 +12,20 @@ pub fn run(command: &mut Command) -> Result<(), String> {
 }
 
 /// Cargo, as the one that runs this program.
+///
+/// What that one told this program of its package is taken out again: build scripts that look at such variables (`ring`'s
+/// does) would run anew, and all that depends on them, whenever Cargo is called by hand in between.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_PRIMARY_PACKAGE"
+        });
+        if told {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -66,9 +66,15 @@ impl FeatureLookup for StoredFeatures {
         let wanted = rows.flat_map(|row| self.fields.iter().map(|field| row[*field].clone())).collect();
         let found =
             self.reader.read_parsed(&self.reader.typed(wanted, at.len()), at).map_err(|error| error.to_string())?;
-        let unavailable = found.missed.iter().find(|missed| missed.reason == MissReason::NotMaterialized);
-        let unavailable =
-            unavailable.map(|missed| format!("feature view `{}` is not materialised online", missed.view));
+        let unavailable = found.missed.iter().find_map(|missed| match missed.reason {
+            MissReason::NotMaterialized => Some(format!("feature view `{}` is not materialised online", missed.view)),
+            // what is left of the tail may give another value than training saw: no answer to rely on
+            MissReason::TooEarly => Some(format!(
+                "the request asks for a moment so long ago that rows of feature view `{}` that count may be gone online",
+                missed.view
+            )),
+            MissReason::NoKey | MissReason::UnknownEntity => None,
+        });
         Ok(Found { misses: found.missed.len() as u64, features: found.values, unavailable })
     }
 }
