@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-/// A flight of the demo.
-const BODY: &str = r#"{"as_of":"2013-12-23T21:00:00Z","rows":[{"carrier":"B6","origin":"JFK","dest":"BOS",
-    "tailnum":"N184JB","distance":187,"flight":1018,"sched_dep_at":"2013-12-23T22:00:00Z"}]}"#;
+/// A flight of the one day that the demo replayed.
+const BODY: &str = r#"{"as_of":"2013-07-01T21:00:00Z","rows":[{"carrier":"B6","origin":"JFK","dest":"BOS",
+    "tailnum":"N184JB","distance":187,"flight":1018,"sched_dep_at":"2013-07-01T22:00:00Z"}]}"#;
 /// How long the server is left alone before its memory is read.
 const IDLE: Duration = Duration::from_secs(10);
 
