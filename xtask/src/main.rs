@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a command line tool talks on stderr")]
 
 mod bench;
+mod clients;
 mod run;
 mod services;
 mod test;
@@ -12,8 +13,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [PART..]     format, lints, all Rust tests, then the real clients against the real binary
-                    parts: fmt lint rust clients (default: all, in that order)
-  services          installs what the tests need: Chromium and a Python environment with pinned clients
+                    parts: fmt lint rust clients (default: all, in that order);
+                    clients:NAME is one suite of tests/clients/
+  services          installs what the tests need: Chromium, and Python environments with pinned clients
   bench [NAME..]    builds in release and runs the benchmarks, printing the ratios to their peers
                     names: infer point_in_time ingest drift idle (default: all)
 ";
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.split_first().map(|(command, rest)| (command.as_str(), rest)) {
         Some(("test", parts)) => test::run(parts),
-        Some(("services", [])) => services::install().map(|_| ()),
+        Some(("services", [])) => clients::install(),
         Some(("bench", names)) => bench::run(names),
         _ => {
             eprint!("{USAGE}");

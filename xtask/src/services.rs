@@ -1,29 +1,16 @@
-//! What the tests need besides Cargo: a browser, and a Python environment with the clients, pinned.
+//! What the tests need besides Cargo: a browser, and Python environments with the clients, pinned.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{on_path, root, run, target_folder};
+use crate::run::{on_path, run, target_folder};
 
-/// Where the installed things are.
-pub struct Services {
-    /// The Python interpreter of the environment.
-    pub python: PathBuf,
-    /// The browser.
-    pub chromium: PathBuf,
-}
-
-/// Installs what is missing; what is there and of the pinned version is left alone.
-pub fn install() -> Result<Services, String> {
-    Ok(Services { python: python_environment()?, chromium: chromium()? })
-}
-
-/// Makes the environment beside the compiled things, and makes it again when the pinned list has changed.
-fn python_environment() -> Result<PathBuf, String> {
-    let pinned = root().join("tests/clients/requirements.txt");
+/// Makes a suite's environment beside the compiled things, and makes it again when its pinned list has changed.
+pub fn python_environment(suite: &Path) -> Result<PathBuf, String> {
+    let pinned = suite.join("requirements.txt");
     let wanted =
         std::fs::read_to_string(&pinned).map_err(|error| format!("cannot read {}: {error}", pinned.display()))?;
-    let folder = target_folder().join("clients-venv");
+    let folder = target_folder().join("clients-venv").join(suite.file_name().unwrap_or_default());
     let python = folder.join("bin/python");
     let stamp = folder.join("installed-requirements.txt");
     if python.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -38,7 +25,7 @@ fn python_environment() -> Result<PathBuf, String> {
 }
 
 /// Finds Chromium, or installs Debian's package.
-fn chromium() -> Result<PathBuf, String> {
+pub fn chromium() -> Result<PathBuf, String> {
     let find = || ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path);
     if let Some(found) = find() {
         return Ok(found);
