@@ -17,7 +17,7 @@ usage: cargo xtask COMMAND
                     clients:NAME is one suite of tests/clients/
   services          installs what the tests need: Chromium, and Python environments with pinned clients
   bench [NAME..]    builds in release and runs the benchmarks, printing the ratios to their peers
-                    names: infer point_in_time ingest drift idle (default: all)
+                    names: the programs and scripts of benches/ (default: all)
 ";
 
 fn main() -> ExitCode {
