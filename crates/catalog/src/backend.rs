@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{AuditEntry, AuditHead, AuditQuery, AuditVerdict, Change, Committed, Edge, ListQuery, Metric, Result};
+use crate::{AuditEntry, AuditHead, AuditQuery, AuditVerdict, Change, Committed, Edge, ListQuery, Metric, Result, Seen};
 
 /// A document as text, before it is given its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Reads a page of documents.
     async fn list(&self, kind: &str, query: &ListQuery) -> Result<Vec<Record>>;
+
+    /// Reads documents of a kind that come after a place, by version and then id. Those that were deleted are not among
+    /// them.
+    async fn changed_since(&self, kind: &str, after: &Seen, limit: usize) -> Result<Vec<Record>>;
 
     /// Counts the documents of a kind, or those of a parent.
     async fn count(&self, kind: &str, parent: Option<&str>) -> Result<u64>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     AuditEntry, AuditHead, AuditQuery, AuditVerdict, Backend, Change, Committed, Document, Edge, Error, ListQuery,
-    Metric, Record, Result, SqliteBackend, Stored, writer::Writer,
+    MAX_PAGE, Metric, Record, Result, Seen, SqliteBackend, Stored, writer::Writer,
 };
 
 /// The farthest that [`Catalog::lineage`] looks.
@@ -78,6 +78,18 @@ impl Catalog {
                 return Ok(all);
             }
         }
+    }
+
+    /// Reads a page of the documents of a kind that were written after a place, oldest write first: what a reader that
+    /// keeps a copy asks for, starting from [`Seen::default`]. The page says how far it goes. What was deleted is not told.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn changed_since<D: Document>(&self, after: &Seen, limit: usize) -> Result<(Vec<Stored<D>>, Seen)> {
+        let records = self.backend.changed_since(D::KIND, after, limit.min(MAX_PAGE)).await?;
+        let last = records.last().map(|last| Seen { version: last.version, id: last.id.clone() });
+        let documents = records.into_iter().map(typed).collect::<Result<_>>()?;
+        Ok((documents, last.unwrap_or_else(|| after.clone())))
     }
 
     /// Counts the documents of a kind, or those of a parent.

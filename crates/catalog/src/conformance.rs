@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     AuditQuery, AuditVerdict, Backend, Catalog, Change, Document, Edge, Error, Expect, Fault, ListQuery, Metric,
-    Outcome, Principal,
+    Outcome, Principal, Seen,
 };
 
 /// A document for tests.
@@ -55,6 +55,7 @@ pub(crate) async fn suite(empty: impl AsyncFn() -> Arc<dyn Backend>) {
     changes_that_wait_together_are_judged_apart(fresh().await).await;
     lists_page_in_both_orders(fresh().await).await;
     lists_filter_by_parent_and_prefix(fresh().await).await;
+    a_copy_follows_by_what_changed(fresh().await).await;
     metrics_keep_every_float(fresh().await).await;
     lineage_walks_up_and_down_but_not_sideways(fresh().await).await;
     lineage_of_a_cycle_ends(fresh().await).await;
@@ -178,6 +179,31 @@ async fn lists_page_in_both_orders(catalog: Catalog) {
     assert_eq!(names(&catalog.all::<Note>(newest.clone()).await.unwrap()), ["d", "b", "e", "a", "c"]);
     let gone = catalog.list::<Note>(newest.after("zz")).await.unwrap_err();
     assert!(matches!(gone, Error::CursorGone { .. }), "{gone}");
+}
+
+async fn a_copy_follows_by_what_changed(catalog: Catalog) {
+    for name in ["c", "a"] {
+        catalog.commit(change(name).put(&Note::new(name), Expect::Absent).unwrap()).await.unwrap();
+    }
+    let both = change("b").put(&Note::new("b"), Expect::Any).unwrap().put(&Note::new("d"), Expect::Any).unwrap();
+    catalog.commit(both).await.unwrap();
+    let mut copy = Vec::new();
+    let mut seen = Seen::default();
+
+    // pages of three end between the two documents of one change
+    loop {
+        let (page, next) = catalog.changed_since::<Note>(&seen, 3).await.unwrap();
+        copy.extend(page.iter().map(|stored| stored.document.name.clone()));
+        if next == seen {
+            break;
+        }
+        seen = next;
+    }
+    catalog.commit(change("a").put(&Note { stars: 5.0, ..Note::new("a") }, Expect::Any).unwrap()).await.unwrap();
+    let (later, _) = catalog.changed_since::<Note>(&seen, 3).await.unwrap();
+
+    assert_eq!(copy, ["c", "a", "b", "d"]);
+    assert_eq!(later.iter().map(|stored| stored.document.stars).collect::<Vec<_>>(), [5.0]);
 }
 
 async fn lists_filter_by_parent_and_prefix(catalog: Catalog) {

@@ -65,6 +65,16 @@ impl Expect {
     }
 }
 
+/// How far a reader that keeps a copy of a kind of documents has come; see
+/// [`Catalog::changed_since`](crate::Catalog::changed_since).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    /// The version of the last document it was given.
+    pub version: i64,
+    /// Its id: one change may write several documents under one version.
+    pub id: String,
+}
+
 /// Which documents of a kind to list, and in which order. The default is all, by id, up to [`MAX_PAGE`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListQuery {

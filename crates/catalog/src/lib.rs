@@ -60,7 +60,7 @@ pub use audit::{AuditEntry, AuditHead, AuditQuery, AuditVerdict, Fault};
 pub use backend::{Backend, Record};
 pub use catalog::Catalog;
 pub use change::{Change, Committed, Edge, MAX_CHANGE_OPERATIONS, MAX_DOCUMENT_BYTES, Metric, Outcome};
-pub use document::{Document, Expect, ListQuery, MAX_PAGE, Stored};
+pub use document::{Document, Expect, ListQuery, MAX_PAGE, Seen, Stored};
 pub use error::Error;
 pub use principal::{Principal, PrincipalKind};
 pub use sqlite::SqliteBackend;

@@ -113,6 +113,7 @@ impl Place {
             lake: target.lake.clone().unwrap_or_else(|| state.join("lake").display().to_string()),
             online: self.online(target, &state)?,
             artifacts: state.join("artifacts"),
+            tracking: state.join("tracking"),
             spill: state.join("spill"),
             state,
             memory_bytes,
@@ -150,6 +151,8 @@ pub struct Config {
     pub online: PathBuf,
     /// Where artifacts lie.
     pub artifacts: PathBuf,
+    /// Where the points of metrics lie that clients log.
+    pub tracking: PathBuf,
     /// Where queries spill.
     pub spill: PathBuf,
     /// Everything else the program keeps.

@@ -244,7 +244,7 @@ fn run(view: &views::RunView) -> Vec<String> {
     let run = &view.run;
     vec![
         run.id.clone(),
-        run.model.clone().unwrap_or_else(|| run.experiment.clone()),
+        run.model.clone().or_else(|| run.name.clone()).unwrap_or_else(|| run.experiment.clone()),
         run.status.to_string(),
         maybe(run.version, count),
         metrics(&run.metrics),

@@ -9,7 +9,7 @@ use mainspring_flow::{Engine, PlatformWork};
 use mainspring_govern::{Authorizer, Identity};
 use mainspring_ingest::Ingestor;
 use mainspring_lake::{Lake, LakeConfig};
-use mainspring_registry::Registry;
+use mainspring_registry::{Registry, Tracking};
 use mainspring_server::Layers;
 use mainspring_spec::Project;
 use mainspring_train::TrainContext;
@@ -60,6 +60,18 @@ impl Stores {
         let registry = Registry::new(catalog.clone(), &config.artifacts);
         let identity = Identity::open(catalog.clone()).await?;
         Ok(Self { config, catalog, lake, registry, identity, watch_metrics: WatchMetrics::default() })
+    }
+
+    /// The stores with the runs that clients track; one process at a time has them.
+    pub async fn with_tracking(&self) -> Result<Self, Failure> {
+        let folder = &self.config.tracking;
+        let tracking = Tracking::open(self.catalog.clone(), folder).await.map_err(|error| {
+            Failure::hinted(
+                anyhow::Error::from(error).context(format!("cannot open the metrics in {}", folder.display())),
+                "one process at a time may have them: end the other `mainspring serve` on this folder",
+            )
+        })?;
+        Ok(Self { registry: self.registry.clone().with_tracking(tracking), ..self.clone() })
     }
 
     /// Opens the stores of a project; a folder without one stays as it is.

@@ -24,6 +24,68 @@ pub enum Error {
     /// There is no such run.
     #[error("there is no run `{0}`")]
     NoRun(String),
+    /// There is no such experiment.
+    #[error("there is no experiment `{0}`")]
+    NoExperiment(String),
+    /// The name is that of another experiment.
+    #[error("there is an experiment `{0}` already, perhaps a deleted one; choose another name, or restore that one")]
+    ExperimentTaken(String),
+    /// An experiment is deleted, or is not.
+    #[error("experiment `{name}` must be {must} for that, and is not; restore or delete it first")]
+    ExperimentStage {
+        /// The experiment.
+        name: String,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// The run is deleted.
+    #[error("run `{0}` is deleted; restore it first")]
+    RunDeleted(String),
+    /// A client wants to say how a run of ours goes.
+    #[error("run `{0}` is driven by a trainer of Mainspring, which alone says how it ends")]
+    TrainersRun(String),
+    /// A param is there with another value.
+    #[error("the param `{key}` of run `{run}` is {before:?} and stays so; log {value:?} in another run")]
+    ParamChanged {
+        /// The run.
+        run: String,
+        /// The param.
+        key: String,
+        /// Its value.
+        before: String,
+        /// The value that was to be written.
+        value: String,
+    },
+    /// There is no such label.
+    #[error("{of} has no tag `{key}`")]
+    NoTag {
+        /// What has not.
+        of: String,
+        /// The label.
+        key: String,
+    },
+    /// A search pattern is too long.
+    #[error("the pattern has {chars} characters, and at most {most} are allowed")]
+    Pattern {
+        /// Its length.
+        chars: usize,
+        /// The most allowed.
+        most: usize,
+    },
+    /// Others change the same thing all the time.
+    #[error("{0} is changed by many at once; ask again")]
+    Busy(String),
+    /// The store of metric points failed.
+    #[error("{doing} the store of metric points failed: {reason}")]
+    Points {
+        /// What was being done.
+        doing: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
+    /// Tracking is not open in this process.
+    #[error("runs are tracked by the server of this folder alone; start it with `mainspring serve`")]
+    NotTracking,
     /// The run has ended, so nothing may be added to it.
     #[error("run `{run}` is {status} and takes nothing more")]
     RunEnded {

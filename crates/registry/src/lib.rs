@@ -9,6 +9,9 @@
 //! refusal is an error that says which gate failed by how much, and leaves an entry in the audit log. Of two promotions at
 //! once one wins and the other is told so.
 //!
+//! What clients track over the wire is the same kind of thing: [`Tracking`] starts and ends their runs, keeps the points of
+//! their metrics, and searches all runs, those of our trainers too.
+//!
 //! Model files lie in the [`ArtifactStore`], named by their SHA-256. A file is durable before the catalog speaks of it, so
 //! a crash leaves at most a file that nothing names, which [`Registry::sweep_artifacts`] removes. Files are data: a model is
 //! parsed by the kernel's bounded reader, anything else is stored and never opened.
@@ -22,10 +25,12 @@ mod alias;
 mod artifact;
 mod error;
 mod evaluation;
+mod experiment;
 mod gate;
 mod promote;
 mod registry;
 mod run;
+mod tracking;
 mod version;
 
 #[cfg(test)]
@@ -39,5 +44,11 @@ pub use evaluation::{
 };
 pub use gate::{GateResult, Verdict, higher_is_better, judge};
 pub use registry::{Registration, Registry};
-pub use run::{CodeCommit, Environment, Experiment, NewRun, Run, RunStatus};
+pub use experiment::{Dataset, Experiment};
+pub use run::{CodeCommit, DatasetInput, Environment, ModelOutput, NewRun, Origin, Run, RunStatus, Stage};
+pub use tracking::{
+    BatchOfLabels, Cursor, DatasetField, DatasetSummary, ExperimentChange, ExperimentRow, FoundRuns, LoggedPoint,
+    MetricSource, ModelMetric, NewClientRun, NewExperiment, NumberField, NumberTest, OrderKey, Pattern, Point,
+    RunChange, RunClause, RunOrder, RunQuery, RunRow, SortValue, StageView, TextField, TextTest, Tracking,
+};
 pub use version::{Compared, ModelVersion, Note, RegisteredModel, TrainingSet};

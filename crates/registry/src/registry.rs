@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,8 +12,10 @@ use serde_json::json;
 
 use crate::{
     ArtifactRef, ArtifactStore, Environment, Error, Evaluation, Experiment, ModelVersion, NewRun, Note,
-    RegisteredModel, Result, Run, RunStatus,
+    Origin, Point, RegisteredModel, Result, Run, RunStatus, Stage, Tracking,
 };
+use crate::experiment::ExperimentName;
+use crate::tracking::ensure_experiment;
 
 /// How often a registration that met another one is tried again. Each time one of them gets through.
 const ATTEMPTS: usize = 32;
@@ -22,6 +25,7 @@ const ATTEMPTS: usize = 32;
 pub struct Registry {
     pub(crate) catalog: Catalog,
     artifacts: ArtifactStore,
+    tracking: Option<Tracking>,
 }
 
 /// What a run that succeeded leaves behind; written in one transaction.
@@ -45,7 +49,21 @@ impl Registry {
     /// The registry in a catalog, with its artifacts in a folder.
     #[must_use]
     pub fn new(catalog: Catalog, artifacts: impl Into<PathBuf>) -> Self {
-        Self { catalog, artifacts: ArtifactStore::new(artifacts) }
+        Self { catalog, artifacts: ArtifactStore::new(artifacts), tracking: None }
+    }
+
+    /// The registry with the runs of clients, which one process at a time may have.
+    #[must_use]
+    pub fn with_tracking(self, tracking: Tracking) -> Self {
+        Self { tracking: Some(tracking), ..self }
+    }
+
+    /// The runs of clients.
+    ///
+    /// # Errors
+    /// [`Error::NotTracking`] when this process does not have them.
+    pub fn tracking(&self) -> Result<&Tracking> {
+        self.tracking.as_ref().ok_or(Error::NotTracking)
     }
 
     /// The folder of artifacts.
@@ -59,10 +77,16 @@ impl Registry {
     /// # Errors
     /// When the catalog fails.
     pub async fn start_run(&self, new: NewRun, principal: &Principal) -> Result<Run> {
-        self.mark_interrupted(&new.experiment, principal).await?;
+        let experiment = ensure_experiment(&self.catalog, &new.experiment, principal).await?;
+        self.mark_interrupted(&experiment, principal).await?;
         let run = Run {
             id: uuid::Uuid::now_v7().to_string(),
-            experiment: new.experiment.clone(),
+            experiment,
+            name: None,
+            origin: Origin::Trainer,
+            stage: Stage::Active,
+            deleted_at: None,
+            user: None,
             model: new.model,
             parent: new.parent,
             status: RunStatus::Running,
@@ -76,17 +100,15 @@ impl Registry {
             tables: new.tables,
             metrics: BTreeMap::new(),
             artifacts: vec![],
+            inputs: vec![],
+            model_inputs: vec![],
+            model_outputs: vec![],
             version: None,
             error: None,
         };
-        let mut change = Change::new(principal, "run.start", format!("run:{}", run.id))
+        let change = Change::new(principal, "run.start", format!("run:{}", run.id))
             .detail(json!({ "experiment": run.experiment, "model": run.model }))
             .put(&run, Expect::Absent)?;
-        if self.catalog.get::<Experiment>(&new.experiment).await?.is_none() {
-            let experiment = Experiment { name: new.experiment, description: String::new(), tags: BTreeMap::new() };
-            // Two first runs may meet here; both write the same.
-            change = change.put(&experiment, Expect::Any)?;
-        }
         self.catalog.commit(change).await?;
         Ok(run)
     }
@@ -163,14 +185,36 @@ impl Registry {
     /// # Errors
     /// When the catalog fails.
     pub async fn runs(&self, experiment: Option<&str>, limit: usize, after: Option<&str>) -> Result<Vec<Run>> {
+        let parent = match experiment {
+            Some(name) => Some(self.experiment_key(name).await?),
+            None => None,
+        };
         let query = ListQuery {
-            parent: experiment.map(Into::into),
+            parent,
             newest_first: true,
             limit: Some(limit),
             after: after.map(Into::into),
             prefix: None,
         };
         Ok(documents(self.catalog.list(query).await?))
+    }
+
+    /// The key of the experiment of a name; the name itself when there is none, or it is a key.
+    async fn experiment_key(&self, name: &str) -> Result<String> {
+        let claim = self.catalog.get::<ExperimentName>(name).await?;
+        Ok(claim.map_or_else(|| name.to_owned(), |claim| claim.document.key))
+    }
+
+    /// The points of each metric of a run that were logged over the wire, thinned out to at most `most`; none when this
+    /// process does not have them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn curves(&self, run: &str, most: usize) -> Result<Vec<(Arc<str>, Vec<Point>)>> {
+        match &self.tracking {
+            Some(tracking) => tracking.curves(run, most).await,
+            None => Ok(vec![]),
+        }
     }
 
     /// All experiments, by name.

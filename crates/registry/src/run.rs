@@ -1,4 +1,4 @@
-//! Experiments and runs.
+//! Runs: what was started, with what, and what came of it.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::ArtifactRef;
 
-/// A name under which runs are compared. Each model has one of its own name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Experiment {
-    /// Its name.
-    pub name: String,
-    /// What it is for.
-    #[serde(default)]
-    pub description: String,
-    /// Free labels.
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
-}
-
-impl Document for Experiment {
-    const KIND: &'static str = "experiment";
-
-    fn id(&self) -> String {
-        self.name.clone()
-    }
-}
-
-/// One training, from its start to its end.
+/// One training, or whatever else a client tracks, from its start to its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Its identifier: a UUID whose order is that of time.
     pub id: String,
-    /// The experiment it belongs to.
+    /// The key of the experiment it belongs to.
     pub experiment: String,
+    /// What it is called, if it has a name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Who drives it.
+    #[serde(default)]
+    pub origin: Origin,
+    /// Whether it is deleted.
+    #[serde(default)]
+    pub stage: Stage,
+    /// When it was deleted.
+    #[serde(default)]
+    pub deleted_at: Option<Timestamp>,
+    /// The user that a client named; [`by`](Self::by) is who was authenticated.
+    #[serde(default)]
+    pub user: Option<String>,
     /// The model it trains, if any.
     pub model: Option<String>,
     /// The run that started it, if any.
@@ -60,12 +54,21 @@ pub struct Run {
     /// The tables it read, `schema.table` to version.
     #[serde(default)]
     pub tables: BTreeMap<String, u64>,
-    /// Its last metrics.
+    /// Its last metrics; of a client's run as of when it ended, the points being in the tracking store.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
     /// The files it stored.
     #[serde(default)]
     pub artifacts: Vec<ArtifactRef>,
+    /// The datasets it read, as a client named them.
+    #[serde(default)]
+    pub inputs: Vec<DatasetInput>,
+    /// The logged models it read, by id.
+    #[serde(default)]
+    pub model_inputs: Vec<String>,
+    /// The logged models it made.
+    #[serde(default)]
+    pub model_outputs: Vec<ModelOutput>,
     /// The version it registered.
     pub version: Option<u64>,
     /// Why it failed.
@@ -82,6 +85,60 @@ impl Document for Run {
     fn parent(&self) -> Option<String> {
         Some(self.experiment.clone())
     }
+}
+
+/// Who drives a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A trainer of ours.
+    #[default]
+    Trainer,
+    /// A client over the wire, who may end it and take it up again.
+    Client,
+}
+
+/// Whether something is there or deleted; what is deleted can be restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It is there.
+    #[default]
+    Active,
+    /// It is deleted.
+    Deleted,
+}
+
+impl Stage {
+    /// The stage as one lower-case word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// A dataset that a run read. What is known of it beside name and digest is a [`Dataset`](crate::Dataset).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetInput {
+    /// Its name.
+    pub name: String,
+    /// A short hash of what is in it.
+    pub digest: String,
+    /// Labels of this use of it, such as the context it was used in.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A logged model that a run made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelOutput {
+    /// Its id.
+    pub model_id: String,
+    /// At which step.
+    pub step: i64,
 }
 
 /// What a run is started with.
@@ -108,13 +165,15 @@ pub struct NewRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
+    /// It is to be started.
+    Scheduled,
     /// It has not ended.
     Running,
     /// It did what it was started for.
     Succeeded,
     /// It ended with an error.
     Failed,
-    /// Its process died, and a later run found it so.
+    /// Its process died, and a later run found it so; or a client says that it was killed.
     Interrupted,
 }
 
@@ -123,16 +182,39 @@ impl RunStatus {
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match (self, next) {
-            (Self::Running, Self::Succeeded | Self::Failed | Self::Interrupted)
+            (Self::Scheduled, Self::Running)
+            | (Self::Running, Self::Succeeded | Self::Failed | Self::Interrupted)
             | (Self::Interrupted, Self::Succeeded | Self::Failed) => true,
-            (Self::Running | Self::Interrupted | Self::Succeeded | Self::Failed, _) => false,
+            (Self::Scheduled | Self::Running | Self::Interrupted | Self::Succeeded | Self::Failed, _) => false,
         }
+    }
+}
+
+impl RunStatus {
+    /// The state in the word that MLflow has for it, by which its clients search.
+    #[must_use]
+    pub const fn mlflow_word(self) -> &'static str {
+        match self {
+            Self::Scheduled => "SCHEDULED",
+            Self::Running => "RUNNING",
+            Self::Succeeded => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Interrupted => "KILLED",
+        }
+    }
+
+    /// The state of MLflow's word.
+    #[must_use]
+    pub fn of_mlflow_word(word: &str) -> Option<Self> {
+        let all = [Self::Scheduled, Self::Running, Self::Succeeded, Self::Failed, Self::Interrupted];
+        all.into_iter().find(|status| status.mlflow_word() == word)
     }
 }
 
 impl std::fmt::Display for RunStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Scheduled => "scheduled",
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -180,6 +262,11 @@ impl Environment {
             process: std::process::id(),
             boot: boot(),
         }
+    }
+
+    /// Somewhere else: a client does not say.
+    pub(crate) fn elsewhere() -> Self {
+        Self { threads: 0, process: 0, boot: String::new(), os: String::new(), arch: String::new(), ..Self::current() }
     }
 
     /// Whether the process is known to be gone: the machine was started anew, or has no process of that number.

@@ -44,6 +44,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(faces::oip::router(served(&app)))
         .merge(faces::predict::router(served(&app)))
+        .merge(faces::mlflow::router(app.clone()))
         .merge(slow)
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(app, guard))

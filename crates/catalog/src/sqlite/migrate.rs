@@ -8,7 +8,10 @@ use super::failure::storage;
 use crate::{Error, Result};
 
 /// Never edited once released: a database remembers the digest of what it was given.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_catalog.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_catalog.sql"),
+    include_str!("../../migrations/sqlite/0002_changed_since.sql"),
+];
 
 /// Applies what is missing, in one transaction under the write lock, so that two processes may open at once.
 pub(super) async fn migrate(pool: &SqlitePool) -> Result<()> {

@@ -22,7 +22,7 @@ use sqlx::SqlitePool;
 
 use crate::{
     AuditEntry, AuditHead, AuditQuery, AuditVerdict, Backend, Change, Committed, Edge, ListQuery, Metric, Record,
-    Result,
+    Result, Seen,
 };
 
 /// The catalog in an SQLite database.
@@ -47,6 +47,10 @@ impl Backend for SqliteBackend {
 
     async fn list(&self, kind: &str, query: &ListQuery) -> Result<Vec<Record>> {
         read::list(&self.readers, kind, query).await
+    }
+
+    async fn changed_since(&self, kind: &str, after: &Seen, limit: usize) -> Result<Vec<Record>> {
+        read::changed_since(&self.readers, kind, after, limit).await
     }
 
     async fn count(&self, kind: &str, parent: Option<&str>) -> Result<u64> {

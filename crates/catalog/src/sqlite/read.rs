@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::failure::storage;
 use crate::audit::AuditRow;
-use crate::{AuditEntry, AuditHead, AuditQuery, Edge, Error, ListQuery, Metric, Record, Result};
+use crate::{AuditEntry, AuditHead, AuditQuery, Edge, Error, ListQuery, Metric, Record, Result, Seen};
 
 const DOING: &str = "reading the catalog";
 /// The most edges of one answer: a picture of more tells nothing.
@@ -51,6 +51,17 @@ async fn newest_cursor(pool: &SqlitePool, kind: &str, after: Option<&str>) -> Re
     let last = get(pool, kind, after).await?;
     let last = last.ok_or_else(|| Error::CursorGone { kind: kind.into(), id: after.into() })?;
     Ok((last.created_at.as_microsecond(), last.id))
+}
+
+pub(super) async fn changed_since(pool: &SqlitePool, kind: &str, after: &Seen, limit: usize) -> Result<Vec<Record>> {
+    let rows = sqlx::query(include_str!("sql/changed_since.sql"))
+        .bind(kind)
+        .bind(after.version)
+        .bind(&after.id)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(pool)
+        .await;
+    rows.map_err(storage(DOING))?.iter().map(record).collect()
 }
 
 pub(super) async fn count(pool: &SqlitePool, kind: &str, parent: Option<&str>) -> Result<u64> {

@@ -85,6 +85,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
         ));
     }
     let online = open_online(stores)?;
+    let stores = &stores.with_tracking().await?;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Failure::hinted(
             anyhow::Error::from(error).context(format!("cannot listen on {listen}")),

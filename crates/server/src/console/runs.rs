@@ -66,7 +66,7 @@ fn runs_table(runs: &[RunView]) -> Table {
         let mut cells = vec![
             Cell::Check("compare", run.id.clone()),
             Cell::link(format!("/runs/{}", run.id), short(&run.id)),
-            Cell::text(run.model.clone().unwrap_or_else(|| run.experiment.clone())),
+            Cell::text(run.model.clone().or_else(|| run.name.clone()).unwrap_or_else(|| run.experiment.clone())),
             status(run.status),
             Cell::maybe(run.version, Cell::count),
         ];
@@ -93,7 +93,7 @@ fn short(id: &str) -> String {
 
 fn status(status: RunStatus) -> Cell {
     let tone = match status {
-        RunStatus::Running => Tone::Info,
+        RunStatus::Scheduled | RunStatus::Running => Tone::Info,
         RunStatus::Succeeded => Tone::Good,
         RunStatus::Failed => Tone::Bad,
         RunStatus::Interrupted => Tone::Warn,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mainspring_registry::{Evaluation, Run};
+use mainspring_registry::{Evaluation, Run, Stage};
 use serde::Serialize;
 
 use super::{LISTED_MAX, Look, Result};
+
+/// Points of a curve: as many as a wide screen has pixels.
+const CURVE_POINTS_MAX: usize = 1_000;
 
 /// A training run, as lists show it.
 #[derive(Debug, Clone, Serialize)]
@@ -30,7 +33,8 @@ impl From<Run> for RunView {
 /// When the catalog fails.
 pub async fn runs(look: &Look, experiment: Option<&str>, limit: usize) -> Result<Vec<RunView>> {
     let runs = look.registry.runs(experiment, limit.min(LISTED_MAX), None).await?;
-    Ok(runs.into_iter().map(RunView::from).collect())
+    let there = runs.into_iter().filter(|run| run.stage == Stage::Active);
+    Ok(there.map(RunView::from).collect())
 }
 
 /// A metric by iteration.
@@ -59,10 +63,18 @@ pub struct RunDetail {
 /// # Errors
 /// When there is no such run.
 pub async fn run(look: &Look, id: &str) -> Result<RunDetail> {
-    let run = look.registry.run(id).await?;
+    let mut run = look.registry.run(id).await?;
     let mut curves: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
     for metric in look.registry.metrics(id, None).await? {
         curves.entry(metric.key).or_default().push((metric.step, metric.value));
+    }
+    for (key, points) in look.registry.curves(id, CURVE_POINTS_MAX).await? {
+        // while a client's run goes on, what it has logged last is not in its record yet
+        if let Some(last) = points.last().filter(|last| last.value.is_finite()) {
+            run.metrics.insert(key.to_string(), last.value);
+        }
+        let finite = points.into_iter().filter(|point| point.value.is_finite());
+        curves.insert(key.to_string(), finite.map(|point| (point.step, point.value)).collect());
     }
     Ok(RunDetail {
         view: run.into(),

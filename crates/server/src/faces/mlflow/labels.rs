@@ -1,0 +1,118 @@
+//! Params, tags, and batches of all that a run reports.
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Extension, Json, Router};
+use mainspring_registry::{BatchOfLabels, LoggedPoint};
+use serde_json::{Value, json};
+
+use super::access::Asked;
+use super::error::{Refused, Result};
+use super::extract::{Fields, Payload};
+use super::metrics::WireMetric;
+use super::{UnderBothPrefixes, limits};
+use crate::app::App;
+use crate::http::Caller;
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .under_both("2.0/mlflow/runs/log-parameter", post(log_param))
+        .under_both("2.0/mlflow/runs/set-tag", post(set_tag))
+        .under_both("2.0/mlflow/runs/delete-tag", post(delete_tag))
+        .under_both("2.0/mlflow/runs/log-batch", post(log_batch))
+}
+
+type Handed = (State<App>, Extension<Caller>);
+
+async fn log_param((State(app), Extension(caller)): Handed, fields: Fields) -> Result<Json<Value>> {
+    let asked = Asked::of(&app, &caller)?;
+    let id = fields.run_id()?;
+    let (key, value) = (fields.required("key")?, fields.text("value")?.unwrap_or_default());
+    limits::param(key, value, "")?;
+    asked.may_run("run.log", id).await?;
+    let labels = BatchOfLabels { params: vec![(key.to_owned(), value.to_owned())], tags: vec![] };
+    asked.tracking.label_run(id, labels, &caller.principal).await?;
+    Ok(Json(json!({})))
+}
+
+async fn set_tag((State(app), Extension(caller)): Handed, fields: Fields) -> Result<Json<Value>> {
+    let asked = Asked::of(&app, &caller)?;
+    let id = fields.run_id()?;
+    let (key, value) = (fields.required("key")?, fields.text("value")?.unwrap_or_default());
+    limits::run_tag(key, value, "")?;
+    asked.may_run("run.log", id).await?;
+    let labels = BatchOfLabels { params: vec![], tags: vec![(key.to_owned(), value.to_owned())] };
+    asked.tracking.label_run(id, labels, &caller.principal).await?;
+    Ok(Json(json!({})))
+}
+
+async fn delete_tag((State(app), Extension(caller)): Handed, fields: Fields) -> Result<Json<Value>> {
+    let asked = Asked::of(&app, &caller)?;
+    let (id, key) = (fields.run_id()?, fields.required("key")?);
+    asked.may_run("run.log", id).await?;
+    asked.tracking.unlabel_run(id, key, &caller.principal).await?;
+    Ok(Json(json!({})))
+}
+
+/// A batch is checked whole before any of it is written. Params and tags go first, in one change of the catalog; then the
+/// metrics. A batch that was cut short between them was not acknowledged, and may be sent again: the same twice is once.
+async fn log_batch((State(app), Extension(caller)): Handed, Payload(bytes): Payload) -> Result<Json<Value>> {
+    let asked = Asked::of(&app, &caller)?;
+    if bytes.len() > limits::BATCH_BYTES_MAX {
+        return Err(Refused::invalid(format!(
+            "Batched logging API requests must be at most {} bytes, got a request of size {}.",
+            limits::BATCH_BYTES_MAX,
+            bytes.len()
+        )));
+    }
+    let batch = Batch::read(&bytes)?;
+    asked.may_run("run.log", &batch.run).await?;
+    if !batch.labels.params.is_empty() || !batch.labels.tags.is_empty() {
+        asked.tracking.label_run(&batch.run, batch.labels, &caller.principal).await?;
+    }
+    let points: Vec<LoggedPoint<'_>> = batch.metrics.iter().map(WireMetric::point).collect();
+    asked.tracking.log_metrics(&batch.run, &points).await?;
+    Ok(Json(json!({})))
+}
+
+struct Batch {
+    run: String,
+    labels: BatchOfLabels,
+    metrics: Vec<WireMetric>,
+}
+
+impl Batch {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let fields = Fields::of_json(bytes)?;
+        let run = fields.run_id()?.to_owned();
+        let (params, tags) = (fields.pairs("params")?, fields.pairs("tags")?);
+        let listed = match fields.get("metrics") {
+            None => &[][..],
+            Some(Value::Array(all)) => all,
+            Some(other) => return Err(Refused::bad_value("metrics", other, "it must be a list.")),
+        };
+        limits::batch("metrics", limits::BATCH_METRICS_MAX, listed.len())?;
+        limits::batch("params", limits::BATCH_LABELS_MAX, params.len())?;
+        limits::batch("tags", limits::BATCH_LABELS_MAX, tags.len())?;
+        let all = listed.len() + params.len() + tags.len();
+        limits::batch("metrics, params, and tags", limits::BATCH_MAX, all)?;
+        let read = |(at, metric): (usize, &Value)| WireMetric::of(metric, &format!("metrics[{at}]"));
+        let metrics = listed.iter().enumerate().map(read).collect::<Result<_>>()?;
+        for (at, (key, value)) in params.iter().enumerate() {
+            limits::param(key, value, &format!("params[{at}]"))?;
+        }
+        for (at, (key, value)) in tags.iter().enumerate() {
+            limits::run_tag(key, value, &format!("tags[{at}]"))?;
+        }
+        let mut keys: Vec<&str> = params.iter().map(|(key, _)| key.as_str()).collect();
+        keys.sort_unstable();
+        let twice: Vec<&str> = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        if !twice.is_empty() {
+            return Err(Refused::invalid(format!(
+                "Duplicate parameter keys have been submitted: {twice:?}. Please ensure the request contains only one \
+                 param value per param key."
+            )));
+        }
+        Ok(Self { run, labels: BatchOfLabels { params, tags }, metrics })
+    }
+}

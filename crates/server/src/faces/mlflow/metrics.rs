@@ -1,0 +1,238 @@
+//! Metrics over the wire: logged, and their histories read, whole, in bulk and thinned out.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use mainspring_registry::{LoggedPoint, MetricSource, Point};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::access::Asked;
+use super::error::{Refused, Result};
+use super::extract::{Fields, Payload, integer};
+use super::wire::{Metric, MetricOfRun};
+use super::{UnderBothPrefixes, limits, token};
+use crate::app::App;
+use crate::http::Caller;
+
+/// Points of a page of history when the client does not say, and the most of an answer in bulk: some megabytes.
+const HISTORY_MAX: usize = 25_000;
+/// The most runs of a question in bulk.
+const RUNS_MAX: usize = 100;
+/// The most points of a thinned-out history: more than a screen has pixels.
+const SAMPLED_MAX: usize = 2_500;
+
+pub(super) fn router() -> Router<App> {
+    let interval = "mlflow/metrics/get-history-bulk-interval";
+    Router::new()
+        .under_both("2.0/mlflow/runs/log-metric", post(log_metric))
+        .under_both("2.0/mlflow/metrics/get-history", get(history))
+        .under_both("2.0/mlflow/metrics/get-history-bulk", get(history_in_bulk))
+        .under_both(&format!("2.0/{interval}"), get(sampled))
+        .under_both(&format!("2.11/{interval}"), get(sampled))
+}
+
+type Handed = (State<App>, Extension<Caller>);
+
+async fn log_metric((State(app), Extension(caller)): Handed, Payload(bytes): Payload) -> Result<Json<Value>> {
+    let asked = Asked::of(&app, &caller)?;
+    let fields = Fields::of_json(&bytes)?;
+    let id = fields.run_id()?;
+    let metric = WireMetric::of_fields(&fields)?;
+    asked.may_run("run.log", id).await?;
+    asked.tracking.log_metrics(id, &[metric.point()]).await?;
+    Ok(Json(json!({})))
+}
+
+async fn history((State(app), Extension(caller)): Handed, fields: Fields) -> Result<Response> {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        metrics: Vec<Metric<&'a str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_page_token: Option<String>,
+    }
+
+    let asked = Asked::of(&app, &caller)?;
+    let (id, key) = (fields.run_id()?, fields.required("metric_key")?);
+    asked.may_run("run.read", id).await?;
+    let limit = fields.max_results(HISTORY_MAX, HISTORY_MAX)?;
+    let after = fields.text("page_token")?.filter(|text| !text.is_empty());
+    let after = after.map(|text| token::read::<(i64, i64, u64)>(text, (id, key))).transpose()?;
+    let after = after.map(|(step, at_ms, bits)| Point { step, at_ms, value: f64::from_bits(bits) });
+    let mut points = asked.tracking.history(id, key, after, limit + 1).await?;
+    let is_more = points.len() > limit;
+    points.truncate(limit);
+    let next = points.last().filter(|_| is_more);
+    let next = next.map(|last| token::write((last.step, last.at_ms, last.value.to_bits()), (id, key))).transpose()?;
+    answer(&Answer { metrics: points.iter().map(|point| Metric::of(key, point)).collect(), next_page_token: next })
+}
+
+#[derive(Serialize)]
+struct OfRuns<'a> {
+    metrics: Vec<MetricOfRun<'a>>,
+}
+
+async fn history_in_bulk((State(app), Extension(caller)): Handed, fields: Fields) -> Result<Response> {
+    let asked = Asked::of(&app, &caller)?;
+    let mut runs = fields.texts("run_id")?;
+    if runs.is_empty() {
+        return Err(Refused::invalid("GetMetricHistoryBulk request must specify at least one run_id."));
+    }
+    if runs.len() > RUNS_MAX {
+        return Err(Refused::invalid(format!(
+            "GetMetricHistoryBulk request cannot specify more than {RUNS_MAX} run_ids. Received {} run_ids.",
+            runs.len()
+        )));
+    }
+    let key = fields.text("metric_key")?;
+    let key = key.ok_or_else(|| Refused::invalid("GetMetricHistoryBulk request must specify a metric_key."))?;
+    let limit = fields.max_results(HISTORY_MAX, usize::MAX)?.min(HISTORY_MAX);
+    runs.sort_unstable();
+    runs.dedup();
+    let mut metrics = Vec::new();
+    for run_id in runs {
+        asked.may_run("run.read", run_id).await?;
+        let points = asked.tracking.history(run_id, key, None, limit - metrics.len()).await?;
+        metrics.extend(points.iter().map(|point| MetricOfRun { metric: Metric::of(key, point), run_id }));
+        if metrics.len() == limit {
+            break;
+        }
+    }
+    answer(&OfRuns { metrics })
+}
+
+async fn sampled((State(app), Extension(caller)): Handed, fields: Fields) -> Result<Response> {
+    let asked = Asked::of(&app, &caller)?;
+    let runs = fields.texts("run_ids")?;
+    if runs.is_empty() {
+        return Err(Refused::missing("run_ids"));
+    }
+    if runs.len() > RUNS_MAX {
+        return Err(Refused::invalid(format!(
+            "GetMetricHistoryBulkInterval request must specify at most {RUNS_MAX} run_ids. Received {} run_ids.",
+            runs.len()
+        )));
+    }
+    let key = fields.required("metric_key")?;
+    let most = match fields.integer("max_results")? {
+        None => SAMPLED_MAX,
+        Some(asked) => usize::try_from(asked).ok().filter(|asked| (1..=SAMPLED_MAX).contains(asked)).ok_or_else(
+            || Refused::invalid(format!("max_results must be between 1 and {SAMPLED_MAX}.")),
+        )?,
+    };
+    let steps = match (fields.integer("start_step")?, fields.integer("end_step")?) {
+        (None, None) => None,
+        (Some(start), Some(end)) if start <= end => Some((start, end)),
+        (Some(start), Some(end)) => {
+            return Err(Refused::invalid(format!(
+                "end_step must be greater than start_step. Found start_step={start} and end_step={end}."
+            )));
+        }
+        _ => {
+            return Err(Refused::invalid("If either start step or end step are specified, both must be specified."));
+        }
+    };
+    let mut metrics = Vec::new();
+    for run_id in runs {
+        asked.may_run("run.read", run_id).await?;
+        let points = asked.tracking.sampled(run_id, key, steps, most).await?;
+        metrics.extend(points.iter().map(|point| MetricOfRun { metric: Metric::of(key, point), run_id }));
+    }
+    answer(&OfRuns { metrics })
+}
+
+fn answer(answer: &impl Serialize) -> Result<Response> {
+    let bytes = serde_json::to_vec(answer).map_err(|error| Refused::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+/// A metric as it comes.
+pub(super) struct WireMetric {
+    key: String,
+    point: Point,
+    model: Option<String>,
+    dataset: Option<(String, String)>,
+}
+
+impl WireMetric {
+    /// One of a list; `path` says in messages which.
+    pub(super) fn of(metric: &Value, path: &str) -> Result<Self> {
+        let fields = metric.as_object().ok_or_else(|| Refused::bad_value(path, metric, "it must be an object."))?;
+        Self::read(|name| fields.get(name).filter(|value| !value.is_null()), path)
+    }
+
+    /// The fields of a request of its own.
+    pub(super) fn of_fields(fields: &Fields) -> Result<Self> {
+        Self::read(|name| fields.get(name), "")
+    }
+
+    fn read<'a>(get: impl Fn(&str) -> Option<&'a Value>, path: &str) -> Result<Self> {
+        let at = |field: &str| limits::within(path, field);
+        let required = |field: &str| get(field).ok_or_else(|| Refused::missing(&at(field)));
+        let text = |field: &str| match get(field) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.chars().any(char::is_control) => {
+                Err(Refused::bad_value(&at(field), &text.as_str().into(), "it holds a control character."))
+            }
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(other) => Err(Refused::bad_value(&at(field), other, "it must be a string.")),
+        };
+        let key = text("key")?.ok_or_else(|| Refused::missing(&at("key")))?;
+        limits::name(key, &at("name"))?;
+        limits::length("Metric name", limits::KEY_CHARS_MAX, key)?;
+        let value = required("value")?;
+        let value = number(value).ok_or_else(|| {
+            Refused::bad_value(&at("value"), value, "Please specify value as a valid double (64-bit floating point)")
+        })?;
+        let timestamp = required("timestamp")?;
+        let at_ms = integer(timestamp).filter(|at_ms| *at_ms >= 0).ok_or_else(|| {
+            let why = format!("metric '{key}'. Timestamp must be a nonnegative long (64-bit integer)");
+            Refused::bad_value(&at("timestamp"), timestamp, why)
+        })?;
+        let step = match get("step") {
+            None => 0,
+            Some(step) => integer(step).ok_or_else(|| {
+                let why = format!("metric '{key}'. Step must be a valid long (64-bit integer).");
+                Refused::bad_value(&at("step"), step, why)
+            })?,
+        };
+        let dataset = text("dataset_name")?.map(|name| (name.to_owned(), text("dataset_digest")));
+        let dataset = match dataset {
+            None => None,
+            Some((name, digest)) => Some((name, digest?.unwrap_or_default().to_owned())),
+        };
+        Ok(Self {
+            key: key.to_owned(),
+            point: Point { step, at_ms, value },
+            model: text("model_id")?.map(ToOwned::to_owned),
+            dataset,
+        })
+    }
+
+    /// As the registry takes it.
+    pub(super) fn point(&self) -> LoggedPoint<'_> {
+        let dataset = self.dataset.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str()));
+        LoggedPoint {
+            key: &self.key,
+            point: self.point,
+            source: self.model.as_deref().map(|model| MetricSource { model, dataset }),
+        }
+    }
+}
+
+/// A number, or one of the texts by which clients write what JSON cannot.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => match text.as_str() {
+            "NaN" | "nan" => Some(f64::NAN),
+            "Infinity" | "inf" => Some(f64::INFINITY),
+            "-Infinity" | "-inf" => Some(f64::NEG_INFINITY),
+            other => other.parse().ok(),
+        },
+        _ => None,
+    }
+}
