@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{AuditEntry, AuditHead, AuditQuery, AuditVerdict, Change, Committed, Edge, ListQuery, Metric, Result, Seen};
+use crate::{
+    AuditEntry, AuditHead, AuditQuery, AuditVerdict, Change, Committed, Edge, ListQuery, Metric, Result, Seen,
+};
 
 /// A document as text, before it is given its type.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -42,9 +42,9 @@ pub use error::{Error, Result};
 pub use evaluation::{
     CalibrationBin, ClassReport, Confusion, CurvePoint, Evaluation, Histogram, Importance, Part, SliceReport,
 };
+pub use experiment::{Dataset, Experiment};
 pub use gate::{GateResult, Verdict, higher_is_better, judge};
 pub use registry::{Registration, Registry};
-pub use experiment::{Dataset, Experiment};
 pub use run::{CodeCommit, DatasetInput, Environment, ModelOutput, NewRun, Origin, Run, RunStatus, Stage};
 pub use tracking::{
     BatchOfLabels, Cursor, DatasetField, DatasetSummary, ExperimentChange, ExperimentRow, FoundRuns, LoggedPoint,

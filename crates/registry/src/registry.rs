@@ -10,12 +10,12 @@ use mainspring_catalog::{Catalog, Change, Edge, Expect, ListQuery, Metric, Princ
 use mainspring_kernel::ModelArtifact;
 use serde_json::json;
 
-use crate::{
-    ArtifactRef, ArtifactStore, Environment, Error, Evaluation, Experiment, ModelVersion, NewRun, Note,
-    Origin, Point, RegisteredModel, Result, Run, RunStatus, Stage, Tracking,
-};
 use crate::experiment::ExperimentName;
 use crate::tracking::ensure_experiment;
+use crate::{
+    ArtifactRef, ArtifactStore, Environment, Error, Evaluation, Experiment, ModelVersion, NewRun, Note, Origin, Point,
+    RegisteredModel, Result, Run, RunStatus, Stage, Tracking,
+};
 
 /// How often a registration that met another one is tried again. Each time one of them gets through.
 const ATTEMPTS: usize = 32;
@@ -189,13 +189,8 @@ impl Registry {
             Some(name) => Some(self.experiment_key(name).await?),
             None => None,
         };
-        let query = ListQuery {
-            parent,
-            newest_first: true,
-            limit: Some(limit),
-            after: after.map(Into::into),
-            prefix: None,
-        };
+        let query =
+            ListQuery { parent, newest_first: true, limit: Some(limit), after: after.map(Into::into), prefix: None };
         Ok(documents(self.catalog.list(query).await?))
     }
 

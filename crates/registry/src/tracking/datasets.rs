@@ -83,12 +83,7 @@ impl Tracking {
     ///
     /// # Errors
     /// [`Error::NoRun`](crate::Error::NoRun), [`Error::RunDeleted`](crate::Error::RunDeleted), or when the catalog fails.
-    pub async fn log_outputs(
-        &self,
-        run: &str,
-        models: Vec<ModelOutput>,
-        principal: &Principal,
-    ) -> Result<Arc<RunRow>> {
+    pub async fn log_outputs(&self, run: &str, models: Vec<ModelOutput>, principal: &Principal) -> Result<Arc<RunRow>> {
         self.active_run(run).await?;
         let ids: Vec<&str> = models.iter().map(|model| model.model_id.as_str()).collect();
         self.change_run(run, ("run.log", json!({ "made_models": ids })), principal, |run| {

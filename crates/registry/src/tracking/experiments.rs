@@ -124,9 +124,13 @@ impl Tracking {
                 let claim = ExperimentName { name: experiment.name.clone(), key: key.clone() };
                 change = change.put(&claim, Expect::Absent)?.delete::<ExperimentName>(&before, Expect::Any);
                 // a record of before names could change claims its name by its key
-                if self.0.catalog.get::<Experiment>(&experiment.name).await?.is_some_and(|other| {
-                    other.document.key.is_empty() && other.document.name == experiment.name
-                }) {
+                if self
+                    .0
+                    .catalog
+                    .get::<Experiment>(&experiment.name)
+                    .await?
+                    .is_some_and(|other| other.document.key.is_empty() && other.document.name == experiment.name)
+                {
                     return Err(Error::ExperimentTaken(experiment.name));
                 }
             }
@@ -250,15 +254,16 @@ pub(crate) async fn ensure(catalog: &Catalog, name: &str, principal: &Principal)
         if let Some(claim) = catalog.get::<ExperimentName>(name).await? {
             return Ok(claim.document.key);
         }
-        if catalog.get::<Experiment>(name).await?.is_some_and(|old| old.document.name == name) {
+        let of_that_key = catalog.get::<Experiment>(name).await?;
+        if of_that_key.as_ref().is_some_and(|old| old.document.name == name) {
             return Ok(name.to_owned());
         }
         let last = catalog.get::<LastNumber>(LastNumber::ID).await?;
         let number = last.as_ref().map_or(1, |last| last.document.number + 1);
         let now = Timestamp::now();
-        // digits alone are keys of experiments made over the wire
+        // digits alone are keys of experiments made over the wire, and one that was renamed keeps its key
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
-        let key = if is_number { number.to_string() } else { name.to_owned() };
+        let key = if is_number || of_that_key.is_some() { number.to_string() } else { name.to_owned() };
         let experiment = Experiment {
             name: name.to_owned(),
             key,

@@ -55,10 +55,8 @@ impl Tracking {
             })?;
             Ok((Arc::new(points), index, next))
         });
-        let (points, index, next) = opened.await.map_err(|error| Error::Points {
-            doing: "opening",
-            reason: error.to_string(),
-        })??;
+        let (points, index, next) =
+            opened.await.map_err(|error| Error::Points { doing: "opening", reason: error.to_string() })??;
         let writer = Writer::start(Arc::clone(&points), Arc::clone(&index.keys), next)?;
         let parts = Parts {
             catalog,

@@ -109,13 +109,7 @@ impl Tracking {
     ///
     /// # Errors
     /// [`Error::NoRun`], or when a store fails.
-    pub async fn sampled(
-        &self,
-        run: &str,
-        key: &str,
-        steps: Option<(i64, i64)>,
-        most: usize,
-    ) -> Result<Vec<Point>> {
+    pub async fn sampled(&self, run: &str, key: &str, steps: Option<(i64, i64)>, most: usize) -> Result<Vec<Point>> {
         let row = self.run(run).await?;
         let steps = steps.unwrap_or((i64::MIN, i64::MAX));
         match self.series(&row, key) {

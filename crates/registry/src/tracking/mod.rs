@@ -17,9 +17,12 @@ pub(crate) mod points;
 mod runs;
 mod search;
 
+#[cfg(test)]
+mod tests;
+
 pub use datasets::DatasetSummary;
-pub use experiments::{ExperimentChange, NewExperiment};
 pub(crate) use experiments::ensure as ensure_experiment;
+pub use experiments::{ExperimentChange, NewExperiment};
 pub use following::Tracking;
 pub use index::{ExperimentRow, RunRow};
 pub use metrics::{LoggedPoint, MetricSource};

@@ -37,9 +37,7 @@ impl Index {
         let mut state = self.state.write();
         let metrics = match state.runs.get(run) {
             Some(row) => Arc::clone(&row.metrics),
-            None => Arc::clone(
-                state.early.entry(run.into()).or_insert_with(|| Arc::new(RunMetrics::new(run))),
-            ),
+            None => Arc::clone(state.early.entry(run.into()).or_insert_with(|| Arc::new(RunMetrics::new(run)))),
         };
         metrics.set(key, series);
     }

@@ -11,7 +11,7 @@ mod store;
 mod writer;
 
 pub use place::Point;
-pub(crate) use store::{ModelPoint, PointStore, Series};
-pub use store::ModelMetric;
 pub(crate) use sample::every_nth;
+pub use store::ModelMetric;
+pub(crate) use store::{ModelPoint, PointStore, Series};
 pub(crate) use writer::{Wanted, Writer};

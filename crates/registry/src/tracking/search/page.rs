@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::query::{Prepared, Seen};
 use super::order::Ranking;
+use super::query::{Prepared, Seen};
 use super::{Cursor, RunQuery};
 use crate::tracking::Tracking;
 use crate::tracking::index::{ExperimentRow, Index, RunRow};
@@ -31,8 +31,7 @@ impl Tracking {
 }
 
 pub(super) fn search(index: &Index, query: &RunQuery) -> FoundRuns {
-    let clauses: Vec<Prepared<'_>> =
-        query.clauses.iter().map(|clause| Prepared::of(clause, &index.keys)).collect();
+    let clauses: Vec<Prepared<'_>> = query.clauses.iter().map(|clause| Prepared::of(clause, &index.keys)).collect();
     let mut numbers = query.experiments.clone();
     numbers.sort_unstable();
     numbers.dedup();

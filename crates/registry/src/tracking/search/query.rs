@@ -40,10 +40,7 @@ impl StageView {
     /// Whether a stage is seen.
     #[must_use]
     pub fn sees(self, stage: Stage) -> bool {
-        matches!(
-            (self, stage),
-            (Self::All, _) | (Self::Active, Stage::Active) | (Self::Deleted, Stage::Deleted)
-        )
+        matches!((self, stage), (Self::All, _) | (Self::Active, Stage::Active) | (Self::Deleted, Stage::Deleted))
     }
 }
 
@@ -123,9 +120,7 @@ impl<'a> Prepared<'a> {
 
     pub(super) fn holds(&self, run: &RunRow, experiment: &ExperimentRow) -> bool {
         match self {
-            Self::Metric(key, test) => {
-                key.and_then(|key| run.metric(key)).is_some_and(|point| test.holds(point.value))
-            }
+            Self::Metric(key, test) => key.and_then(|key| run.metric(key)).is_some_and(|point| test.holds(point.value)),
             Self::Param(key, test) => test.holds(key.and_then(|key| run.param(key))),
             Self::Tag(key, test) => test.holds(key.and_then(|key| run.tag(key))),
             Self::Text(TextField::ArtifactUri, test) => {

@@ -263,9 +263,7 @@ fn oracle_compare(order: &RunOrder, a: &Made, b: &Made) -> Ordering {
         OrderKey::Tag(key) => run.tags.get(key).cloned().map(Value::Text),
         OrderKey::Text(_) => run.name.clone().map(Value::Text),
         OrderKey::Number(NumberField::Started) => Some(Value::Number(run.started_at.as_millisecond() as f64)),
-        OrderKey::Number(NumberField::Ended) => {
-            run.ended_at.map(|ended| Value::Number(ended.as_millisecond() as f64))
-        }
+        OrderKey::Number(NumberField::Ended) => run.ended_at.map(|ended| Value::Number(ended.as_millisecond() as f64)),
     };
     let class = |value: &Option<Value>| match value {
         Some(Value::Number(number)) if number.is_nan() => 1,
@@ -339,14 +337,7 @@ fn a_pattern_knows_case_and_its_two_signs_alone() {
 fn a_run_of_a_deleted_experiment_counts_as_deleted() {
     let index = index_of(&[Made { run: run(1), metrics: BTreeMap::new() }]);
     index.put_experiment(stored(9, Experiment { stage: Stage::Deleted, ..experiment(1) }));
-    let query = |view| RunQuery {
-        experiments: vec![1],
-        view,
-        clauses: vec![],
-        order: vec![],
-        after: None,
-        limit: 10,
-    };
+    let query = |view| RunQuery { experiments: vec![1], view, clauses: vec![], order: vec![], after: None, limit: 10 };
 
     assert_eq!(search(&index, &query(StageView::Active)).runs.len(), 0);
     assert_eq!(search(&index, &query(StageView::Deleted)).runs.len(), 1);

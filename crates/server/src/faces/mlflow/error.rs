@@ -181,9 +181,7 @@ impl From<mainspring_registry::Error> for Refused {
                 ));
             }
             Error::RunDeleted(id) => {
-                return Self::invalid(format!(
-                    "The run {id} must be in the 'active' state. Current state is deleted."
-                ));
+                return Self::invalid(format!("The run {id} must be in the 'active' state. Current state is deleted."));
             }
             Error::ParamChanged { run, key, before, value } => {
                 return Self::invalid(format!(

@@ -91,7 +91,8 @@ impl Test {
                 ))),
             },
             (Some(other), _) => {
-                let words = format!("Invalid entity type '{other}'. Valid entity types are ('attribute', 'tag', 'tags')");
+                let words =
+                    format!("Invalid entity type '{other}'. Valid entity types are ('attribute', 'tag', 'tags')");
                 Err(Refused::invalid(words))
             }
         }

@@ -286,7 +286,10 @@ impl Tokens {
         let mut texts = Vec::new();
         loop {
             if texts.len() == LISTED_MAX {
-                return Err(Refused::invalid(format!("A list of the {} has more than {LISTED_MAX} values.", self.what)));
+                return Err(Refused::invalid(format!(
+                    "A list of the {} has more than {LISTED_MAX} values.",
+                    self.what
+                )));
             }
             texts.push(self.text()?);
             self.skip_spaces();

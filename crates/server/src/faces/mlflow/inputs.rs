@@ -192,5 +192,7 @@ fn bounded(what: &str, count: usize) -> Result<()> {
     if count <= INPUTS_MAX {
         return Ok(());
     }
-    Err(Refused::invalid(format!("A request can contain at most {INPUTS_MAX} {what}. Got {count}; send them in parts.")))
+    Err(Refused::invalid(format!(
+        "A request can contain at most {INPUTS_MAX} {what}. Got {count}; send them in parts."
+    )))
 }

@@ -119,9 +119,10 @@ async fn sampled((State(app), Extension(caller)): Handed, fields: Fields) -> Res
     let key = fields.required("metric_key")?;
     let most = match fields.integer("max_results")? {
         None => SAMPLED_MAX,
-        Some(asked) => usize::try_from(asked).ok().filter(|asked| (1..=SAMPLED_MAX).contains(asked)).ok_or_else(
-            || Refused::invalid(format!("max_results must be between 1 and {SAMPLED_MAX}.")),
-        )?,
+        Some(asked) => usize::try_from(asked)
+            .ok()
+            .filter(|asked| (1..=SAMPLED_MAX).contains(asked))
+            .ok_or_else(|| Refused::invalid(format!("max_results must be between 1 and {SAMPLED_MAX}.")))?,
     };
     let steps = match (fields.integer("start_step")?, fields.integer("end_step")?) {
         (None, None) => None,

@@ -1,12 +1,12 @@
 //! Names for runs that come without one: `steady-heron-417`.
 
 const HOW: [&str; 24] = [
-    "amber", "brisk", "calm", "clever", "crisp", "daring", "eager", "gentle", "golden", "hardy", "keen", "lively", "mellow",
-    "nimble", "patient", "quick", "quiet", "sturdy", "steady", "sunny", "swift", "tidy", "warm", "witty",
+    "amber", "brisk", "calm", "clever", "crisp", "daring", "eager", "gentle", "golden", "hardy", "keen", "lively",
+    "mellow", "nimble", "patient", "quick", "quiet", "sturdy", "steady", "sunny", "swift", "tidy", "warm", "witty",
 ];
 const WHO: [&str; 24] = [
-    "badger", "beetle", "bison", "crane", "dolphin", "falcon", "finch", "fox", "gecko", "heron", "ibex", "jay", "kestrel",
-    "lark", "lynx", "marten", "newt", "otter", "owl", "plover", "raven", "seal", "swallow", "tern",
+    "badger", "beetle", "bison", "crane", "dolphin", "falcon", "finch", "fox", "gecko", "heron", "ibex", "jay",
+    "kestrel", "lark", "lynx", "marten", "newt", "otter", "owl", "plover", "raven", "seal", "swallow", "tern",
 ];
 
 /// A name that is pleasant to say and unlikely to come twice in an experiment.

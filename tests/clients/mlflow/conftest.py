@@ -1,0 +1,36 @@
+"""A server over an empty folder, and the MLflow client pointed at it and at nothing else."""
+
+import os
+
+# before mlflow is imported: nothing of it may leave this machine, and a failure must not hide behind retries
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DO_NOT_TRACK"] = "true"
+os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
+os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "30"
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+
+import mlflow
+import pytest
+from harness import Server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("mlflow") / "project") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    mlflow.set_tracking_uri(server.url)
+    mlflow.set_registry_uri(server.url)
+    yield mlflow.MlflowClient(server.url)
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+@pytest.fixture
+def experiment(client, request):
+    """The id of a fresh experiment."""
+    fixture_name = request.node.name.replace("[", "-").replace("]", "")
+    return client.create_experiment(f"{request.module.__name__}/{fixture_name}")
