@@ -53,7 +53,7 @@ impl Tracking {
                 next = next.max(series.id + 1);
                 index.put_series(run, metric, series);
             })?;
-            Ok((Arc::new(points), index, next))
+            Ok::<_, Error>((Arc::new(points), index, next))
         });
         let (points, index, next) =
             opened.await.map_err(|error| Error::Points { doing: "opening", reason: error.to_string() })??;

@@ -34,7 +34,8 @@ impl Index {
     /// Takes up what the store of points knows of a metric.
     pub(crate) fn put_series(&self, run: &str, metric: &str, series: Series) {
         let key = self.keys.id(metric);
-        let mut state = self.state.write();
+        let mut guard = self.state.write();
+        let state = &mut *guard;
         let metrics = match state.runs.get(run) {
             Some(row) => Arc::clone(&row.metrics),
             None => Arc::clone(state.early.entry(run.into()).or_insert_with(|| Arc::new(RunMetrics::new(run)))),

@@ -87,13 +87,13 @@ impl PointStore {
     pub(super) fn write(&self, staged: &Staged) -> Result<()> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for (series, point) in &staged.points {
-            batch.insert(&self.points, point_key(*series, point).as_slice(), [].as_slice());
+            batch.insert(&self.points, point_key(*series, point), [0_u8; 0]);
         }
         for (key, series) in &staged.series {
-            batch.insert(&self.series, key.as_slice(), series_bytes(series).as_slice());
+            batch.insert(&self.series, key.as_slice(), series_bytes(series));
         }
         for (key, point) in &staged.models {
-            batch.insert(&self.models, key.as_slice(), point.to_bytes().as_slice());
+            batch.insert(&self.models, key.as_slice(), point.to_bytes());
         }
         batch.commit().map_err(failed("writing"))
     }

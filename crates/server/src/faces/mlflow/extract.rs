@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Method, StatusCode, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -149,7 +150,7 @@ impl Fields {
     /// A list of messages; absent is empty.
     pub(super) fn list<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>> {
         let Some(value) = self.get(name) else { return Ok(vec![]) };
-        T::deserialize_list(value).map_err(|why| Refused::bad_value(name, value, why))
+        Vec::<T>::deserialize(value).map_err(|why| Refused::bad_value(name, value, why))
     }
 
     /// Keys with their values, such as tags: `[{"key": "a", "value": "b"}]`. A value that is absent is empty.
@@ -173,17 +174,6 @@ impl Fields {
             pairs.push((key, text));
         }
         Ok(pairs)
-    }
-}
-
-/// Lists are read whole, so that an error can name the parameter.
-trait DeserializeList: Sized {
-    fn deserialize_list(value: &Value) -> std::result::Result<Vec<Self>, serde_json::Error>;
-}
-
-impl<T: DeserializeOwned> DeserializeList for T {
-    fn deserialize_list(value: &Value) -> std::result::Result<Vec<Self>, serde_json::Error> {
-        serde::Deserialize::deserialize(value)
     }
 }
 
