@@ -108,11 +108,6 @@ impl Fields {
         }
     }
 
-    /// A whole number that must be there.
-    pub(super) fn required_integer(&self, name: &str) -> Result<i64> {
-        self.integer(name)?.ok_or_else(|| Refused::missing(name))
-    }
-
     /// How many things are wanted at most, within what is allowed.
     pub(super) fn max_results(&self, default: usize, most: usize) -> Result<usize> {
         let Some(asked) = self.integer("max_results")? else { return Ok(default) };
