@@ -88,6 +88,27 @@ const MISTAKES: &[Mistake] = &[
         help: "`float64`",
     },
     Mistake {
+        what: "a column that its SQL misspells",
+        make: |project| {
+            let derived = "derive:\n  - {name: weight, type: float64, sql: amuont * 2}\n";
+            project.write(ORDERS, project.read(ORDERS) + derived);
+        },
+        file: ORDERS,
+        place: None,
+        rule: "sql",
+        message: "amuont",
+        help: "`amount`",
+    },
+    Mistake {
+        what: "a label of a column that is not there",
+        make: |project| project.edit("models/returns.yaml", "label: returned", "label: retuned"),
+        file: "models/returns.yaml",
+        place: None,
+        rule: "sql",
+        message: "retuned",
+        help: "`returned`",
+    },
+    Mistake {
         what: "views that need each other",
         make: |project| {
             let views = "---\nfeature_view: a\nuses: [b.y]\nexpressions:\n  - {name: x, sql: y + 1}\n\
@@ -198,18 +219,18 @@ fn every_mistake_is_told_once_with_its_place_its_rule_and_the_mending_edit() {
 }
 
 #[test]
-fn a_cast_to_an_unknown_type_within_sql_fails_the_run_and_names_column_and_type() {
+fn a_cast_to_an_unknown_type_within_sql_is_told_where_it_stands_before_anything_runs() {
     let project = Project::template();
     project
         .write(ORDERS, project.read(ORDERS) + "derive:\n  - {name: weight, type: int64, sql: cast(items as intt)}\n");
-    project.say(&["apply"]).fine();
 
-    let ran = project.run();
+    let told = project.say(&["validate", "--json"]).json();
+    let applied = project.say(&["apply"]);
 
-    assert_eq!(ran.state(), "failed");
-    let error = ran.error("ingest", "orders").to_lowercase();
-    assert!(error.contains("weight") && error.contains("intt"), "{error}");
-    assert_eq!(ran.task("train", "returns")["state"], "blocked");
+    let error = &told["errors"][0];
+    assert_eq!((&error["file"], &error["rule"]), (&json!(ORDERS), &json!("sql")), "{told:#}");
+    assert!(error["message"].as_str().unwrap().to_lowercase().contains("intt"), "{told:#}");
+    assert_eq!(applied.code, 1);
 }
 
 #[test]

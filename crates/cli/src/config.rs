@@ -45,12 +45,7 @@ impl Place {
                 "`mainspring init` writes a project there, and -C DIR works in another folder",
             ));
         }
-        let project = mainspring_spec::load(&self.folder).map_err(|diagnostics| {
-            Failure::hinted(
-                anyhow!("the project does not validate\n\n{diagnostics}"),
-                "mend the folder and try again; `mainspring validate` shows only these",
-            )
-        })?;
+        let project = mainspring_spec::load(&self.folder).map_err(|diagnostics| does_not_validate(&diagnostics))?;
         // a policy that does not parse must not become the applied one: nobody could be judged by it
         Authorizer::new(&project.policies).map_err(|error| {
             Failure::hinted(
@@ -59,6 +54,21 @@ impl Place {
             )
         })?;
         Ok(project)
+    }
+
+    /// As [`Self::project`], and everything in it compiles too: what is about to be applied.
+    pub async fn compiled_project(&self) -> Result<Project, Failure> {
+        let project = self.project()?;
+        let mistakes = mistakes(&project).await;
+        if mistakes.is_empty() {
+            return Ok(project);
+        }
+        let diagnostics = match mainspring_spec::load_traced(&self.folder) {
+            Ok((_, positions)) => positions.locate(&mistakes),
+            // it was changed in between
+            Err(diagnostics) => diagnostics,
+        };
+        Err(does_not_validate(&diagnostics))
     }
 
     /// The declared project of a folder that must have one, or the state of one. A folder that does not validate at the
@@ -163,4 +173,20 @@ pub struct Config {
     pub threads: usize,
     /// The address of the HTTP port.
     pub listen: SocketAddr,
+}
+
+fn does_not_validate(diagnostics: &mainspring_spec::Diagnostics) -> Failure {
+    Failure::hinted(
+        anyhow!("the project does not validate\n\n{diagnostics}"),
+        "mend the folder and try again; `mainspring validate` shows only these",
+    )
+}
+
+/// What the engine says of a project's SQL, before there is a row: names and types that do not fit.
+pub async fn mistakes(project: &Project) -> Vec<mainspring_spec::Mistake> {
+    let blueprint = mainspring_lake::Blueprint::default();
+    let mut mistakes = mainspring_ingest::dry_run(project, &blueprint.state());
+    mistakes.extend(mainspring_features::dry_run(project, &blueprint).await);
+    mistakes.extend(mainspring_train::dry_run(project, &blueprint).await);
+    mistakes
 }

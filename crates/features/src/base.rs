@@ -40,7 +40,13 @@ pub(crate) fn table_of(view: &str) -> Result<TableName> {
 /// The tables that a view is computed from.
 pub(crate) fn inputs_of(project: &Project, view: &FeatureView) -> Result<BTreeSet<TableName>> {
     let names = match (&view.sql, &view.from) {
-        (Some(sql), _) => mainspring_spec::table_names(sql).map_err(|error| wrong_sql(view, "sql", sql, &error))?,
+        (Some(sql), _) => mainspring_spec::table_names(sql).map_err(|error| Error::Sql {
+            view: view.name.clone(),
+            name: "sql".into(),
+            sql: sql.clone(),
+            reason: error.to_string(),
+            unknown: None,
+        })?,
         (None, Some(from)) => vec![from.clone()],
         (None, None) => vec![],
     };
@@ -57,10 +63,6 @@ fn table_named(project: &Project, view: &FeatureView, name: &str) -> Result<Tabl
     }
 }
 
-fn wrong_sql(view: &FeatureView, name: &str, sql: &str, error: &dyn std::fmt::Display) -> Error {
-    Error::Sql { view: view.name.clone(), name: name.into(), sql: sql.into(), reason: error.to_string() }
-}
-
 /// The view's rows over tables of these versions.
 pub(crate) async fn base(
     lake: &Lake,
@@ -70,7 +72,7 @@ pub(crate) async fn base(
 ) -> Result<Base> {
     if let Some(sql) = &view.sql {
         let rows = lake.sql_at(sql, pins).await.map_err(|error| match error {
-            mainspring_lake::Error::Query(error) => wrong_sql(view, "sql", sql, &error.strip_backtrace()),
+            mainspring_lake::Error::Query(error) => Error::sql(view, "sql", sql, &error),
             other => other.into(),
         })?;
         return of_query(project, view, rows);
@@ -81,7 +83,7 @@ pub(crate) async fn base(
 }
 
 /// The rows of a SQL view.
-fn of_query(project: &Project, view: &FeatureView, rows: DataFrame) -> Result<Base> {
+pub(crate) fn of_query(project: &Project, view: &FeatureView, rows: DataFrame) -> Result<Base> {
     let (event_time, known_at) = (view.event_time.clone(), view.known_at.clone());
     let columns: Vec<(String, Expr)> =
         rows.schema().columns().into_iter().map(|column| (column.name.clone(), Expr::Column(column))).collect();
@@ -106,9 +108,7 @@ pub(crate) fn of_events(project: &Project, view: &FeatureView, events: DataFrame
         (None, None) => own(&None, source.map(|s| &s.known_at), upstream.map(|v| &v.known_at)),
     };
     let known_at = known_at.filter(|known_at| *known_at != event_time);
-    let parse = |name: &str, sql: &str| {
-        events.parse_sql_expr(sql).map_err(|error| wrong_sql(view, name, sql, &error.strip_backtrace()))
-    };
+    let parse = |name: &str, sql: &str| events.parse_sql_expr(sql).map_err(|error| Error::sql(view, name, sql, &error));
     let column = |name: &str| Expr::Column(Column::from_name(name));
     let mut columns: Vec<(String, Expr)> =
         project.entity_keys(view).iter().map(|key| (key.name.clone(), column(&key.name))).collect();

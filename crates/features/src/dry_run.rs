@@ -21,7 +21,8 @@ pub async fn dry_run(project: &Project, blueprint: &Blueprint) -> Vec<Mistake> {
     for source in project.sources.keys() {
         let columns = arrow_schema(&project.table_columns(source).unwrap_or_default());
         if let Err(error) = blueprint.add("sources", source, &columns) {
-            mistakes.push(mistake(ObjectRef::new(ObjectKind::Source, source), &["columns"], error.strip_backtrace()));
+            let object = ObjectRef::new(ObjectKind::Source, source);
+            mistakes.push(Mistake::sql(object, &["columns"], error.strip_backtrace(), None));
         }
     }
     let mut schemas: BTreeMap<String, ViewSchema> = BTreeMap::new();
@@ -36,7 +37,7 @@ pub async fn dry_run(project: &Project, blueprint: &Blueprint) -> Vec<Mistake> {
             Ok(base) => {
                 let columns = arrow_schema(&row_fields(&base.schema));
                 if let Err(error) = blueprint.add("features", name, &columns) {
-                    mistakes.push(mistake(object(view), &[], error.strip_backtrace()));
+                    mistakes.push(Mistake::sql(object(view), &[], error.strip_backtrace(), None));
                 }
                 schemas.insert(name.clone(), base.schema);
             }
@@ -102,36 +103,35 @@ fn object(view: &FeatureView) -> ObjectRef {
     ObjectRef::new(ObjectKind::FeatureView, &view.name)
 }
 
-fn mistake(object: ObjectRef, path: &[&str], message: String) -> Mistake {
-    let path = path.iter().map(ToString::to_string).collect();
-    Mistake { object, path, rule: "sql", message, word: None, help: None }
-}
-
 /// Where in the declaration an error of compiling it belongs.
 fn of_view(view: &FeatureView, error: &Error) -> Mistake {
     let aggregate = |name: &str| view.aggregates.iter().position(|aggregate| aggregate.name == name);
     let expression = |name: &str| view.expressions.iter().position(|expression| expression.name == name);
-    let (path, message, word): (Vec<String>, String, Option<String>) = match error {
-        Error::Sql { name, reason, unknown, .. } => {
+    let of_expression =
+        |name: &str| vec!["expressions".into(), expression(name).unwrap_or(0).to_string(), "sql".into()];
+    let (path, unknown): (Vec<String>, _) = match error {
+        Error::Sql { name, unknown, .. } => {
             let path = match (aggregate(name), expression(name)) {
                 (Some(at), _) => vec!["aggregates".into(), at.to_string(), "of".into()],
-                (_, Some(at)) => vec!["expressions".into(), at.to_string(), "sql".into()],
+                (_, Some(_)) => of_expression(name),
                 _ => vec![name.clone()],
             };
-            (path, reason.clone(), unknown.clone())
+            (path, unknown.clone())
         }
-        Error::Aggregate { aggregate: name, reason, .. } => {
-            let at = aggregate(name).unwrap_or_default().to_string();
-            (vec!["aggregates".into(), at], reason.clone(), None)
+        Error::Aggregate { aggregate: name, .. } => {
+            (vec!["aggregates".into(), aggregate(name).unwrap_or(0).to_string()], None)
         }
-        Error::Volatile { name, function, .. } => {
-            let at = expression(name).unwrap_or_default().to_string();
-            (vec!["expressions".into(), at, "sql".into()], error.to_string(), Some(function.clone()))
-        }
-        Error::UnknownFeature { feature, .. } => (vec!["features".into(), feature.clone()], error.to_string(), None),
-        Error::NoEventTime { .. } | Error::UnknownTable { .. } => (vec!["from".into()], error.to_string(), None),
-        Error::MissingColumn { .. } | Error::UnsupportedType { .. } => (vec!["sql".into()], error.to_string(), None),
-        other => (vec![], other.to_string(), None),
+        Error::Volatile { name, .. } => (of_expression(name), None),
+        Error::UnknownFeature { feature, .. } => (vec!["features".into(), feature.clone()], None),
+        Error::NoEventTime { .. } | Error::UnknownTable { .. } => (vec!["from".into()], None),
+        Error::MissingColumn { .. } | Error::UnsupportedType { .. } => (vec!["sql".into()], None),
+        _ => (vec![], None),
     };
-    Mistake { object: object(view), path, rule: "sql", message, word, help: None }
+    let message = match error {
+        // the place says which view and which SQL
+        Error::Sql { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    Mistake::sql(object(view), &path, message, unknown)
 }

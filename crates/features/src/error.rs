@@ -82,6 +82,8 @@ pub enum Error {
         sql: String,
         /// Why it does not compile.
         reason: String,
+        /// The name that means nothing, where it is that.
+        unknown: Option<Box<mainspring_spec::UnknownName>>,
     },
     /// An expression whose value is not a function of its inputs.
     #[error(
@@ -217,3 +219,21 @@ pub enum Error {
 
 /// The result of this layer's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What the engine said of a piece of SQL of a view.
+    pub(crate) fn sql(
+        view: &mainspring_spec::FeatureView,
+        name: &str,
+        sql: &str,
+        error: &datafusion::error::DataFusionError,
+    ) -> Self {
+        Self::Sql {
+            view: view.name.clone(),
+            name: name.into(),
+            sql: sql.into(),
+            reason: error.strip_backtrace(),
+            unknown: mainspring_lake::unknown_name(error),
+        }
+    }
+}

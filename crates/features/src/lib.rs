@@ -26,6 +26,7 @@
 mod backfill;
 mod base;
 mod check;
+mod dry_run;
 mod error;
 mod fold;
 mod identity;
@@ -43,6 +44,7 @@ mod value;
 
 pub use backfill::BackfillReport;
 pub use check::{CheckReport, MISMATCHES_SHOWN, Mismatch};
+pub use dry_run::dry_run;
 pub use error::{Error, Result};
 pub use fold::{Fold, LatestFold, Tail, WindowFold};
 pub use join::{PointInTimeExec, TimelineColumns};

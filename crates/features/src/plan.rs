@@ -269,12 +269,7 @@ impl Compiler<'_> {
         expression: &Expression,
         visible: &[(Option<String>, Field, Option<Slot>)],
     ) -> Result<(Arc<dyn PhysicalExpr>, DataType)> {
-        let wrong = |error: DataFusionError| Error::Sql {
-            view: view.name.clone(),
-            name: expression.name.clone(),
-            sql: expression.sql.clone(),
-            reason: error.strip_backtrace(),
-        };
+        let wrong = |error: DataFusionError| Error::sql(view, &expression.name, &expression.sql, &error);
         let columns = visible.iter().map(|(of, field, _)| {
             let column = Arc::new(ArrowField::new(&field.name, arrow_type(field.data_type), true));
             (of.as_deref().map(TableReference::bare), column)
@@ -397,6 +392,7 @@ fn check_pure(view: &FeatureView, expression: &Expression, logical: &Expr) -> Re
                     sql: expression.sql.clone(),
                     reason: "an expression is over one row; aggregates and queries belong in a view of their own"
                         .into(),
+                    unknown: None,
                 });
             }
             _ => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::SessionState;
-use mainspring_spec::{Mistake, ObjectKind, ObjectRef, Project, Source};
+use mainspring_spec::{Mistake, ObjectKind, ObjectRef, Project, Source, UnknownName};
 
 use crate::check;
 use crate::error::Error;
@@ -16,7 +16,11 @@ use crate::types::{arrow_type, table_schema};
 /// Tells what of a project's sources does not compile, every expression and check by itself.
 #[must_use]
 pub fn dry_run(project: &Project, state: &SessionState) -> Vec<Mistake> {
-    project.sources.values().flat_map(|source| derived(source, state).into_iter().chain(checks(source, state))).collect()
+    project
+        .sources
+        .values()
+        .flat_map(|source| derived(source, state).into_iter().chain(checks(source, state)))
+        .collect()
 }
 
 fn derived(source: &Source, state: &SessionState) -> Vec<Mistake> {
@@ -40,9 +44,7 @@ fn checks(source: &Source, state: &SessionState) -> Vec<Mistake> {
         let error = check::compile(&alone, &schema, state, &referenced).err()?;
         let place = place.to_string();
         Some(match error {
-            Error::Expression { reason, unknown, .. } => {
-                mistake(source, &["checks", &place, "sql"], reason, unknown)
-            }
+            Error::Expression { reason, unknown, .. } => mistake(source, &["checks", &place, "sql"], reason, unknown),
             Error::Check { reason, .. } => mistake(source, &["checks", &place], reason, None),
             other => mistake(source, &["checks", &place], other.to_string(), None),
         })
@@ -50,8 +52,6 @@ fn checks(source: &Source, state: &SessionState) -> Vec<Mistake> {
     compiled.collect()
 }
 
-fn mistake(source: &Source, path: &[&str], message: String, word: Option<String>) -> Mistake {
-    let path = path.iter().map(ToString::to_string).collect();
-    let object = ObjectRef::new(ObjectKind::Source, &source.name);
-    Mistake { object, path, rule: "sql", message, word, help: None }
+fn mistake(source: &Source, path: &[&str], message: String, unknown: Option<Box<UnknownName>>) -> Mistake {
+    Mistake::sql(ObjectRef::new(ObjectKind::Source, &source.name), path, message, unknown)
 }

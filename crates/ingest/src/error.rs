@@ -46,6 +46,8 @@ pub enum Error {
         sql: String,
         /// What the compiler said.
         reason: String,
+        /// The name that means nothing, where it is that.
+        unknown: Option<Box<mainspring_spec::UnknownName>>,
     },
     /// A check cannot be compiled for the columns it names.
     #[error("check `{check}` of source `{name}`: {reason}")]

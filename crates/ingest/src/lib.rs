@@ -22,6 +22,7 @@ mod cast;
 mod check;
 mod content;
 mod documents;
+mod dry_run;
 mod error;
 mod expression;
 mod file;
@@ -43,6 +44,7 @@ mod tests;
 mod types;
 
 pub use documents::{FileState, IngestedFile, TableVersion};
+pub use dry_run::dry_run;
 pub use error::{Error, Result};
 pub use ingestor::{Hook, Ingestor, quarantine_name, table_name};
 pub use profile::{ColumnProfile, ColumnSketch, Histogram, Profile, Quantile, Sketch, TopValue};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
 use mainspring_spec::Source;
 
@@ -36,15 +37,16 @@ impl Plan {
         let mut derived = Vec::with_capacity(source.derive.len());
         for (place, column) in source.derive.iter().enumerate() {
             let before: Vec<usize> = (0..source.columns.len() + place).collect();
-            let wrong = |reason: String| Error::Expression {
+            let wrong = |error: &DataFusionError| Error::Expression {
                 name: source.name.clone(),
                 place: format!("derived column `{}`", column.name),
                 sql: column.sql.clone(),
-                reason,
+                reason: error.strip_backtrace(),
+                unknown: mainspring_lake::unknown_name(error),
             };
-            let visible = Arc::new(schema.project(&before).map_err(|error| wrong(error.to_string()))?);
+            let visible = Arc::new(schema.project(&before).map_err(|error| wrong(&error.into()))?);
             let expression = Expression::compile(state, &column.sql, &visible, &arrow_type(column.data_type));
-            derived.push(expression.map_err(|error| wrong(error.strip_backtrace()))?);
+            derived.push(expression.map_err(|error| wrong(&error))?);
         }
         let rules = check::compile(source, &schema, state, referenced)?;
         let key = source.key.iter().map(|name| {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use datafusion::common::SchemaError;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::prelude::{DataFrame, SessionContext};
+use mainspring_spec::UnknownName;
 
 use crate::lake::{CATALOG, session_config};
 use crate::name::SCHEMAS;
@@ -42,7 +44,9 @@ impl Blueprint {
     /// When there is no such schema, or the table is there already.
     pub fn add(&self, schema: &str, name: &str, columns: &SchemaRef) -> Result<(), DataFusionError> {
         let provider = |schema: &str| -> Result<Arc<dyn SchemaProvider>, DataFusionError> {
-            self.catalog.schema(schema).ok_or_else(|| DataFusionError::Plan(format!("the lake has no schema `{schema}`")))
+            self.catalog
+                .schema(schema)
+                .ok_or_else(|| DataFusionError::Plan(format!("the lake has no schema `{schema}`")))
         };
         let table = Arc::new(EmptyTable::new(Arc::clone(columns)));
         provider(schema)?.register_table(name.to_owned(), table.clone())?;
@@ -78,14 +82,11 @@ impl Blueprint {
 
 /// The name that an error of the engine calls unknown, where it is about one.
 #[must_use]
-pub fn unknown_name(error: &DataFusionError) -> Option<String> {
-    match error.find_root() {
-        DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
-            datafusion::common::SchemaError::FieldNotFound { field, .. } => Some(field.name.clone()),
-            _ => None,
-        },
-        _ => None,
-    }
+pub fn unknown_name(error: &DataFusionError) -> Option<Box<UnknownName>> {
+    let DataFusionError::SchemaError(schema, _) = error.find_root() else { return None };
+    let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref() else { return None };
+    let known = valid_fields.iter().map(|column| column.name.clone()).collect();
+    Some(Box::new(UnknownName { name: field.name.clone(), known }))
 }
 
 #[cfg(test)]
@@ -109,7 +110,8 @@ mod tests {
         blueprint.sql("select other from features.flights").await.unwrap();
         let wrong = blueprint.sql("select dealy from sources.flights").await.unwrap_err();
 
-        assert_eq!(unknown_name(&wrong).as_deref(), Some("dealy"));
+        let unknown = unknown_name(&wrong).unwrap();
+        assert_eq!((unknown.name.as_str(), unknown.known.as_slice()), ("dealy", &["delay".to_owned()][..]));
         assert!(blueprint.sql("create table t as select 1").await.is_err());
     }
 }

@@ -40,6 +40,21 @@ struct Inner {
     states: States,
 }
 
+/// How the engine is set up, over the lake as over a [`Blueprint`](crate::Blueprint).
+pub(crate) fn session_config(threads: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_default_catalog_and_schema(CATALOG, "sources")
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    // readers of our tables, and the distributed engine, know strings, not string views
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("+00:00".into());
+    config
+}
+
 impl fmt::Debug for Lake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lake").field("root", &self.inner.root.url().as_str()).finish_non_exhaustive()
@@ -83,16 +98,7 @@ impl Lake {
     }
 
     pub(crate) fn session_of(&self, versions: Versions) -> SessionContext {
-        let mut config = SessionConfig::new()
-            .with_target_partitions(self.inner.threads)
-            .with_default_catalog_and_schema(CATALOG, "sources")
-            .with_create_default_catalog_and_schema(false)
-            .with_information_schema(false);
-        let options = config.options_mut();
-        // readers of our tables, and the distributed engine, know strings, not string views
-        options.execution.parquet.schema_force_view_types = false;
-        options.sql_parser.map_string_types_to_utf8view = false;
-        options.execution.time_zone = Some("+00:00".into());
+        let config = session_config(self.inner.threads);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.inner.runtime.clone())

@@ -17,6 +17,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
 )]
 
+mod blueprint;
 mod commit;
 mod config;
 mod durable;
@@ -40,6 +41,7 @@ mod statistics;
 mod tests;
 mod write;
 
+pub use blueprint::{Blueprint, unknown_name};
 pub use config::{LakeConfig, default_memory_bytes, parse_memory};
 pub use error::{Error, Result};
 pub use expression::compile_expression;

@@ -42,6 +42,11 @@ pub struct TableStatistics {
     pub files: u64,
 }
 
+/// What is no query is refused.
+pub(crate) fn only_queries() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
 impl Lake {
     /// Whether there is such a table.
     ///
@@ -120,8 +125,7 @@ impl Lake {
         pins: &BTreeMap<TableName, u64>,
     ) -> Result<(DataFrame, BTreeMap<TableName, u64>)> {
         let versions = Versions::fixed(pins.clone());
-        let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let frame = self.session_of(versions.clone()).sql_with_options(query, only_queries).await?;
+        let frame = self.session_of(versions.clone()).sql_with_options(query, only_queries()).await?;
         Ok((frame, versions.known()))
     }
 

@@ -43,4 +43,4 @@ pub use model::*;
 pub use resolve::{InputRef, ResolvedModel};
 pub use schema::{KINDS_WITH_SCHEMA, file_schema, schema};
 pub use sql::{SQL_BYTES_MAX, SqlError, column_names, table_names};
-pub use trace::Positions;
+pub use trace::{Mistake, Positions, UnknownName};

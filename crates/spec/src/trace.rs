@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Diagnostic, SourceText};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceText, suggest};
 use crate::graph::{ObjectKind, ObjectRef};
 use crate::tree::{Node, Place, Step, Value};
 
@@ -13,6 +13,58 @@ pub(crate) struct Declared {
     pub(crate) node: Node,
     /// Whether it has the shape of its kind; what has not is not in the project, but its name is taken.
     pub(crate) sound: bool,
+}
+
+/// What is wrong with an object of a folder that loaded: found by a layer that knows more than names and shapes, such as
+/// the query engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The object.
+    pub object: ObjectRef,
+    /// From the object to the value, for example `["derive", "2", "sql"]`.
+    pub path: Vec<String>,
+    /// The rule broken, for example `sql`.
+    pub rule: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// The word of the value that is wrong, where one is.
+    pub word: Option<String>,
+    /// The edit that mends it.
+    pub help: Option<String>,
+}
+
+/// A name in a piece of SQL that means nothing there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownName {
+    /// The name.
+    pub name: String,
+    /// The names there are.
+    pub known: Vec<String>,
+}
+
+impl Mistake {
+    /// What the query engine says of a piece of SQL.
+    #[must_use]
+    pub fn sql(
+        object: ObjectRef,
+        path: &[&str],
+        message: impl Into<String>,
+        unknown: Option<Box<UnknownName>>,
+    ) -> Self {
+        let help = match unknown.as_deref() {
+            None => "mend the SQL; `mainspring query` tries a piece of it by itself".to_owned(),
+            Some(UnknownName { name, known }) => suggest(name, known.iter().map(String::as_str))
+                .unwrap_or_else(|| format!("the columns there are: {}", known.join(", "))),
+        };
+        Self {
+            object,
+            path: path.iter().map(ToString::to_string).collect(),
+            rule: "sql",
+            message: message.into(),
+            word: unknown.map(|unknown| unknown.name),
+            help: Some(help),
+        }
+    }
 }
 
 /// The place of each declaration of a folder.
@@ -51,16 +103,28 @@ impl Positions {
         self.objects.iter()
     }
 
-    /// A mistake of an object, found after loading; `path` leads from the object to the value, for example
-    /// `["derive", "2", "sql"]`, and is followed as far as it exists. An object that no file declares gives a
-    /// diagnostic without a place.
+    /// Shows mistakes that were found after loading where they stand in the files. A path is followed as far as it
+    /// exists; an object that no file declares gives a diagnostic without a place.
     #[must_use]
-    pub fn diagnose(&self, object: &ObjectRef, path: &[&str], rule: &'static str, message: &str) -> Diagnostic {
-        let Some(declared) = self.get(object) else {
-            return Diagnostic::file(object.to_string(), rule, message);
-        };
-        let steps: Vec<Step<'_>> = path.iter().map(|step| step.parse().map_or(Step::Key(step), Step::At)).collect();
-        Diagnostic::at(&declared.source, declared.place(&steps), rule, message)
+    pub fn locate(&self, mistakes: &[Mistake]) -> Diagnostics {
+        let mut diagnostics = Diagnostics::default();
+        for mistake in mistakes {
+            let Some(declared) = self.get(&mistake.object) else {
+                let lost = Diagnostic::file(mistake.object.to_string(), mistake.rule, &mistake.message);
+                diagnostics.push(lost.help_if(mistake.help.clone()));
+                continue;
+            };
+            let steps: Vec<Step<'_>> =
+                mistake.path.iter().map(|step| step.parse().map_or(Step::Key(step), Step::At)).collect();
+            let place = match &mistake.word {
+                Some(word) => declared.place_of_word(&steps, &word.to_lowercase()),
+                None => declared.place(&steps),
+            };
+            let shown = Diagnostic::at(&declared.source, place, mistake.rule, &mistake.message);
+            diagnostics.push(shown.help_if(mistake.help.clone()));
+        }
+        diagnostics.sort();
+        diagnostics
     }
 }
 

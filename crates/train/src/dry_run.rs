@@ -1,7 +1,7 @@
 //! Compiles what models say of their observations over tables without rows.
 
 use mainspring_lake::{Blueprint, unknown_name};
-use mainspring_spec::{Mistake, Model, ObjectKind, ObjectRef, Project};
+use mainspring_spec::{Mistake, ObjectKind, ObjectRef, Project};
 
 /// Tells which expressions of a project's models do not compile. The blueprint has the sources and views; a model over one
 /// that is not there, because it has a mistake itself, is passed over.
@@ -18,13 +18,10 @@ pub async fn dry_run(project: &Project, blueprint: &Blueprint) -> Vec<Mistake> {
         ];
         for (key, sql) in expressions {
             let Some(error) = sql.and_then(|sql| rows.parse_sql_expr(sql).err()) else { continue };
-            mistakes.push(mistake(model, key, error.strip_backtrace(), unknown_name(&error)));
+            let object = ObjectRef::new(ObjectKind::Model, &model.name);
+            let unknown = unknown_name(&error);
+            mistakes.push(Mistake::sql(object, &["observations", key], error.strip_backtrace(), unknown));
         }
     }
     mistakes
-}
-
-fn mistake(model: &Model, key: &str, message: String, word: Option<String>) -> Mistake {
-    let object = ObjectRef::new(ObjectKind::Model, &model.name);
-    Mistake { object, path: vec!["observations".into(), key.into()], rule: "sql", message, word, help: None }
 }

@@ -19,6 +19,7 @@
 
 mod commit;
 mod dataset;
+mod dry_run;
 mod error;
 pub mod evaluate;
 mod fit;
@@ -29,5 +30,6 @@ mod train;
 mod trainer;
 
 pub use dataset::{AT_COLUMN, LABEL_COLUMN, LABEL_KNOWN_AT_COLUMN, ROW_COLUMN, SPLIT_COLUMN};
+pub use dry_run::dry_run;
 pub use error::{Error, Result};
 pub use train::{Promotion, TrainContext, TrainOptions, TrainReport, train};

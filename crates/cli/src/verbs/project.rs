@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::principal;
 use crate::CHANGES;
 use crate::args::{ApplyArgs, InitArgs, Listing, SchemaArgs};
-use crate::config::Place;
+use crate::config::{Place, mistakes};
 use crate::output::{self, BAD, BOLD, Failure, GOOD, SOFT, WARN, count, talk};
 use crate::wiring::Stores;
 
@@ -53,8 +53,15 @@ fn folder_name(folder: &std::path::Path) -> String {
 }
 
 /// `validate`.
-pub fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
-    match mainspring_spec::load(&place.folder) {
+pub async fn validate(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
+    let loaded = match mainspring_spec::load_traced(&place.folder) {
+        Ok((project, positions)) => match mistakes(&project).await {
+            none if none.is_empty() => Ok(project),
+            some => Err(positions.locate(&some)),
+        },
+        Err(errors) => Err(errors),
+    };
+    match loaded {
         Ok(project) => {
             if let Err(error) = mainspring_govern::Authorizer::new(&project.policies) {
                 return bad_policies(&error, shown);
@@ -121,7 +128,7 @@ fn bad_policies(error: &mainspring_govern::Error, shown: Listing) -> Result<Exit
 
 /// `plan`.
 pub async fn plan(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
-    let project = place.project()?;
+    let project = place.compiled_project().await?;
     let stores = Stores::open(place, Some(&project)).await?;
     let plan = plan_of(&stores.catalog, &project).await?;
     let rows = rows_touched(&stores.lake, &plan).await?;
@@ -210,7 +217,7 @@ fn show(plan: &Plan, rows: &BTreeMap<TableName, u64>) -> Result<ExitCode, Failur
 
 /// `apply`.
 pub async fn apply(place: &Place, args: ApplyArgs) -> Result<ExitCode, Failure> {
-    let project = place.project()?;
+    let project = place.compiled_project().await?;
     let stores = Stores::open(place, Some(&project)).await?;
     let plan = plan_of(&stores.catalog, &project).await?;
     let rows = rows_touched(&stores.lake, &plan).await?;

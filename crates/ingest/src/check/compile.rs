@@ -183,6 +183,7 @@ impl Compiler<'_> {
                     place: format!("check `{}`", self.check),
                     sql: (*sql).to_owned(),
                     reason: error.strip_backtrace(),
+                    unknown: mainspring_lake::unknown_name(&error),
                 })?)
             }
         })
