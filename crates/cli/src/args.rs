@@ -186,6 +186,10 @@ pub struct ServeArgs {
     /// The address of the HTTP port [default: 127.0.0.1:7878]
     #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_LISTEN", hide_env_values = true)]
     pub listen: Option<std::net::SocketAddr>,
+
+    /// Send webhooks also to this machine and to private addresses [default: only to public ones]
+    #[arg(long, env = "MAINSPRING_ALLOW_PRIVATE_WEBHOOKS", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub allow_private_webhooks: bool,
 }
 
 /// `list`.

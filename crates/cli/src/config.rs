@@ -124,6 +124,8 @@ impl Place {
             online: self.online(target, &state)?,
             artifacts: state.join("artifacts"),
             tracking: state.join("tracking"),
+            files: target.files.clone().unwrap_or_else(|| state.join("files").display().to_string()),
+            allow_private_webhooks: target.allow_private_webhooks,
             spill: state.join("spill"),
             state,
             memory_bytes,
@@ -163,6 +165,10 @@ pub struct Config {
     pub artifacts: PathBuf,
     /// Where the points of metrics lie that clients log.
     pub tracking: PathBuf,
+    /// Where the files lie that clients log.
+    pub files: String,
+    /// Whether webhooks may be sent to this machine and to private addresses.
+    pub allow_private_webhooks: bool,
     /// Where queries spill.
     pub spill: PathBuf,
     /// Everything else the program keeps.

@@ -224,9 +224,9 @@ fn version(view: &views::VersionView) -> Vec<String> {
         view.aliases.join(", "),
         if view.passes { "pass" } else { "fail" }.into(),
         metrics(&version.metrics),
-        count(version.training_set.train_rows),
+        maybe(version.train_rows(), count),
         time(version.created_at),
-        version.run.clone(),
+        maybe(version.run.clone(), |run| run),
     ]
 }
 

@@ -9,7 +9,7 @@ use mainspring_flow::{Engine, PlatformWork};
 use mainspring_govern::{Authorizer, Identity};
 use mainspring_ingest::Ingestor;
 use mainspring_lake::{Lake, LakeConfig};
-use mainspring_registry::{Registry, Tracking};
+use mainspring_registry::{FileStore, Registry, Tracking};
 use mainspring_server::Layers;
 use mainspring_spec::Project;
 use mainspring_train::TrainContext;
@@ -57,7 +57,8 @@ impl Stores {
             threads: config.threads,
         })
         .await?;
-        let registry = Registry::new(catalog.clone(), &config.artifacts);
+        let files = FileStore::open(&config.files)?;
+        let registry = Registry::new(catalog.clone(), &config.artifacts).with_files(files);
         let identity = Identity::open(catalog.clone()).await?;
         Ok(Self { config, catalog, lake, registry, identity, watch_metrics: WatchMetrics::default() })
     }

@@ -98,11 +98,10 @@ impl PlatformWork {
                 "refused by a gate"
             }
         };
-        let set = &report.version.training_set;
         let mut outcome = Outcome { unchanged: report.unchanged, ..Outcome::default() }
             .figure("version", report.version.version)
-            .figure("train_rows", set.train_rows)
-            .figure("test_rows", set.test_rows)
+            .figure("train_rows", report.evaluation.train.rows)
+            .figure("test_rows", report.evaluation.test.rows)
             .figure("promotion", promoted);
         for (metric, value) in report.version.metrics.iter().filter(|(_, value)| value.is_finite()) {
             outcome = outcome.figure(metric, *value);

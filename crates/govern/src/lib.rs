@@ -20,6 +20,7 @@ mod access;
 mod error;
 mod identity;
 mod network;
+mod outbound;
 mod privacy;
 
 pub use access::{ACTIONS, Authorizer, Denied, Resource, Role, Roles, default_policy};
@@ -27,6 +28,7 @@ pub use error::{Error, PolicyProblem};
 pub use identity::{ApiKey, CreatedKey, Identity, NewKey, Secret, Unauthenticated};
 pub use mainspring_catalog::{Principal, PrincipalKind};
 pub use network::{AllowedHosts, ForbiddenHost, RefusedBind, check_bind};
+pub use outbound::{ForbiddenDestination, Reach, is_public, resolve};
 pub use privacy::PrivacyMarks;
 
 /// The result of an operation of this crate.

@@ -104,7 +104,7 @@ pub enum Error {
     },
     /// The name cannot be an alias.
     #[error(
-        "`{0}` cannot be an alias: write lower case letters, digits, `_` and `-`, at most 64, starting with a letter"
+        "Invalid alias name: '{0}'. Names may only contain alphanumerics, underscores (_), and dashes (-), at most 255 of them; 'latest' and version numbers such as 'v2' are reserved"
     )]
     AliasName(String),
     /// Nothing was live before.
@@ -128,6 +128,71 @@ pub enum Error {
         alias: String,
         /// The version asked for.
         version: u64,
+    },
+    /// The name cannot be that of a model.
+    #[error("Invalid model name '{name}': {rule}")]
+    ModelName {
+        /// The name, shortened.
+        name: String,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// The name of a model is taken.
+    #[error("Registered Model (name={0}) already exists")]
+    ModelExists(String),
+    /// The model is declared in the project, so it is changed there.
+    #[error(
+        "the model `{model}` is declared in the project, so it is not {action} here; change its file under models/ and apply it"
+    )]
+    Declared {
+        /// The model.
+        model: String,
+        /// What was asked.
+        action: &'static str,
+    },
+    /// There is no such logged model.
+    #[error("Logged model with ID '{0}' not found.")]
+    NoLoggedModel(String),
+    /// The logged model has no such label.
+    #[error("No tag with key '{key}' for logged model '{model}'")]
+    NoLoggedModelTag {
+        /// The logged model.
+        model: String,
+        /// The label.
+        key: String,
+    },
+    /// Something said of a logged model breaks a rule.
+    #[error("{0}")]
+    LoggedModel(String),
+    /// There is no such webhook.
+    #[error("Webhook with ID {0} not found.")]
+    NoWebhook(String),
+    /// Something said of a webhook breaks a rule.
+    #[error("{0}")]
+    Webhook(String),
+    /// The place that a version is to be made from is not one that it may name.
+    #[error("Invalid model version source: '{named}'. {reason}")]
+    Source {
+        /// What the client named.
+        named: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// Others changed the same thing again and again.
+    #[error("`{0}` was changed by others each time that this was tried; try again")]
+    Contended(String),
+    /// There is no such stage.
+    #[error("`{0}` is no stage; there are None, Staging, Production and Archived, and aliases have replaced them")]
+    Stage(String),
+    /// The version is stored, and has no model file that runs here.
+    #[error("version {version} of model `{model}` does not run here: {reason}")]
+    NotServable {
+        /// The model.
+        model: String,
+        /// The version.
+        version: u64,
+        /// Why not.
+        reason: String,
     },
     /// Gates were not met. The attempt is in the audit log.
     #[error("{0}")]
@@ -159,6 +224,52 @@ pub enum Error {
         name: String,
         /// What the reader said.
         reason: String,
+    },
+    /// The place for files that clients log cannot be opened.
+    #[error("`{root}` cannot hold the files that clients log: {reason}; write a path or a `file://` URL")]
+    FileRoot {
+        /// What was configured.
+        root: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A text is no path of a file.
+    #[error(transparent)]
+    FilePath(#[from] crate::FilePathError),
+    /// There is no such file.
+    #[error("there is no artifact `{0}`")]
+    NoFile(String),
+    /// A folder has too many entries.
+    #[error("`{folder}` has more than {most} entries; put them into folders")]
+    TooManyFiles {
+        /// The folder.
+        folder: String,
+        /// The most entries.
+        most: usize,
+    },
+    /// The bytes of a file did not arrive whole.
+    #[error("the upload of `{path}` was given up, and nothing of it is kept: {reason}")]
+    Upload {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Too much is being uploaded.
+    #[error("{uploads} uploads are under way, which is the most at once; try again in a moment")]
+    UploadsFull {
+        /// How many.
+        uploads: usize,
+    },
+    /// The file store failed.
+    #[error("{doing} the artifact `{path}` failed: {source}")]
+    Files {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: String,
+        /// What the store said.
+        source: object_store::Error,
     },
     /// An artifact that the catalog names is not there.
     #[error("the artifact {sha256} is missing from {folder}; restore it from a backup, or train again")]

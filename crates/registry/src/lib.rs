@@ -12,6 +12,10 @@
 //! What clients track over the wire is the same kind of thing: [`Tracking`] starts and ends their runs, keeps the points of
 //! their metrics, and searches all runs, those of our trainers too.
 //!
+//! A client may log a model with any files instead: they lie in the [`FileStore`], a [`LoggedModel`] names them, and a version
+//! made of it is turned into a model of our kernel at that moment if it is of a format that runs here ([`servable`]).
+//! Who wants to be told of all this has a [`Webhook`].
+//!
 //! Model files lie in the [`ArtifactStore`], named by their SHA-256. A file is durable before the catalog speaks of it, so
 //! a crash leaves at most a file that nothing names, which [`Registry::sweep_artifacts`] removes. Files are data: a model is
 //! parsed by the kernel's bounded reader, anything else is stored and never opened.
@@ -26,15 +30,25 @@ mod artifact;
 mod error;
 mod evaluation;
 mod experiment;
+mod files;
 mod gate;
+mod logged_model;
+mod manifest;
+mod model;
 mod promote;
 mod registry;
 mod run;
+pub mod servable;
+mod source;
 mod tracking;
 mod version;
+mod versions;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod versions_tests;
 
 pub use alias::{Alias, AliasAction, AliasEvent, LiveSpan};
 pub use artifact::{ArtifactRef, ArtifactStore};
@@ -43,12 +57,18 @@ pub use evaluation::{
     CalibrationBin, ClassReport, Confusion, CurvePoint, Evaluation, Histogram, Importance, Part, SliceReport,
 };
 pub use experiment::{Dataset, Experiment};
+pub use files::{FileInfo, FilePath, FilePathError, FileRead, FileStore, SentPart, UPLOAD_PARTS_MAX, UploadId};
 pub use gate::{GateResult, Verdict, higher_is_better, judge};
+pub use logged_model::{LoggedModel, LoggedStatus, NewLoggedModel};
+pub use manifest::{MANIFEST, Manifest};
 pub use registry::{Registration, Registry};
 pub use run::{CodeCommit, DatasetInput, Environment, ModelOutput, NewRun, Origin, Run, RunStatus, Stage};
+pub use source::Source;
 pub use tracking::{
     BatchOfLabels, Cursor, DatasetField, DatasetSummary, ExperimentChange, ExperimentRow, FoundRuns, LoggedPoint,
     MetricSource, ModelMetric, NewClientRun, NewExperiment, NumberField, NumberTest, OrderKey, Pattern, Point,
     RunChange, RunClause, RunOrder, RunQuery, RunRow, SortValue, StageView, TextField, TextTest, Tracking,
 };
-pub use version::{Compared, ModelVersion, Note, RegisteredModel, TrainingSet};
+pub use version::{Compared, Logged, ModelVersion, Note, RegisteredModel, TrainingSet, VersionStage};
+pub use versions::{NewVersion, Others};
+pub use webhook::{Delivery, EventKind, NewWebhook, Tried, Webhook, WebhookEdit, WebhookEvent, WebhookSender};

@@ -6,7 +6,9 @@ use mainspring_spec::Gate;
 use serde_json::json;
 
 use crate::alias::{live_spans, rollback_target};
-use crate::{Alias, AliasAction, AliasEvent, Error, LiveSpan, ModelVersion, Registry, Result, Verdict, judge};
+use crate::{
+    Alias, AliasAction, AliasEvent, Error, LiveSpan, ModelVersion, Registry, Result, Verdict, WebhookEvent, judge,
+};
 
 impl Registry {
     /// Gives a version an alias, if it meets the model's gates. Giving it to the version that has it changes nothing.
@@ -104,6 +106,15 @@ impl Registry {
         Ok(stored.into_iter().map(|stored| stored.document).filter(|alias| alias.version.is_some()).collect())
     }
 
+    /// All aliases that name a version, of all models.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn all_aliases(&self) -> Result<Vec<Alias>> {
+        let stored = self.catalog.all::<Alias>(ListQuery::default()).await?;
+        Ok(stored.into_iter().map(|stored| stored.document).filter(|alias| alias.version.is_some()).collect())
+    }
+
     /// The version that is live under an alias, if any.
     ///
     /// # Errors
@@ -182,9 +193,12 @@ impl Registry {
             .detail(json!({ "alias": alias, "from": from, "to": to, "reason": reason }))
             .put(&next, unchanged)?
             .put(&event, Expect::Absent)?;
-        match self.catalog.commit(change).await {
-            Err(error) if error.is_conflict() => Err(Error::Raced { model: model.into(), alias: alias.into() }),
-            other => Ok(other.map(|_| ())?),
+        let change = self.announce(change, &WebhookEvent::alias_moved(model, alias, to)).await?;
+        match self.commit(change).await {
+            Err(Error::Catalog(error)) if error.is_conflict() => {
+                Err(Error::Raced { model: model.into(), alias: alias.into() })
+            }
+            other => other,
         }
     }
 }
@@ -196,9 +210,12 @@ async fn declared_gates(catalog: &Catalog, candidate: &ModelVersion) -> Result<V
 }
 
 fn check_name(alias: &str) -> Result<()> {
-    let starts_well = alias.starts_with(|first: char| first.is_ascii_lowercase());
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    if starts_well && alias.len() <= 64 && alias.chars().all(allowed) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    // `models:/m@latest` and `models:/m@v2` mean versions to MLflow's clients
+    let number = alias.strip_prefix(['v', 'V']).unwrap_or_default();
+    let is_reserved = alias.eq_ignore_ascii_case("latest")
+        || (!number.is_empty() && number.chars().all(|digit| digit.is_ascii_digit()));
+    if !alias.is_empty() && alias.len() <= 255 && alias.chars().all(allowed) && !is_reserved {
         Ok(())
     } else {
         Err(Error::AliasName(alias.into()))

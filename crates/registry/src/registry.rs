@@ -9,16 +9,20 @@ use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Change, Edge, Expect, ListQuery, Metric, Principal, Stored};
 use mainspring_kernel::ModelArtifact;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::experiment::ExperimentName;
 use crate::tracking::ensure_experiment;
 use crate::{
-    ArtifactRef, ArtifactStore, Environment, Error, Evaluation, Experiment, ModelVersion, NewRun, Note, Origin, Point,
-    RegisteredModel, Result, Run, RunStatus, Stage, Tracking,
+    ArtifactRef, ArtifactStore, Environment, Error, Evaluation, Experiment, FileStore, ModelVersion, NewRun, Note,
+    Origin, Point, RegisteredModel, Result, Run, RunStatus, Stage, Tracking, WebhookEvent,
 };
 
-/// How often a registration that met another one is tried again. Each time one of them gets through.
-const ATTEMPTS: usize = 32;
+/// How often a change that met another one is tried again. Each time one of them gets through.
+pub(crate) const ATTEMPTS: usize = 32;
+
+/// How many versions an error names.
+const NUMBERS_NAMED_MAX: usize = 10;
 
 /// Experiments, runs, versions and aliases over a catalog and a folder of artifacts. Clones share both.
 #[derive(Debug, Clone)]
@@ -26,6 +30,9 @@ pub struct Registry {
     pub(crate) catalog: Catalog,
     artifacts: ArtifactStore,
     tracking: Option<Tracking>,
+    files: FileStore,
+    /// Wakes the sender of webhooks.
+    pub(crate) told: Arc<Notify>,
 }
 
 /// What a run that succeeded leaves behind; written in one transaction.
@@ -49,7 +56,13 @@ impl Registry {
     /// The registry in a catalog, with its artifacts in a folder.
     #[must_use]
     pub fn new(catalog: Catalog, artifacts: impl Into<PathBuf>) -> Self {
-        Self { catalog, artifacts: ArtifactStore::new(artifacts), tracking: None }
+        Self {
+            catalog,
+            artifacts: ArtifactStore::new(artifacts),
+            tracking: None,
+            files: FileStore::in_memory(),
+            told: Arc::default(),
+        }
     }
 
     /// The registry with the runs of clients, which one process at a time may have.
@@ -64,6 +77,18 @@ impl Registry {
     /// [`Error::NotTracking`] when this process does not have them.
     pub fn tracking(&self) -> Result<&Tracking> {
         self.tracking.as_ref().ok_or(Error::NotTracking)
+    }
+
+    /// The same registry, with the files that clients log in a store that lasts.
+    #[must_use]
+    pub fn with_files(self, files: FileStore) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The files that clients logged.
+    #[must_use]
+    pub fn files(&self) -> &FileStore {
+        &self.files
     }
 
     /// The folder of artifacts.
@@ -242,7 +267,7 @@ impl Registry {
     /// # Errors
     /// When the file is missing, the run has ended, or the catalog fails.
     pub async fn register(&self, registration: Registration, principal: &Principal) -> Result<ModelVersion> {
-        let artifact = &registration.version.artifact;
+        let artifact = runnable(&registration.version)?;
         let (store, artifact) = (self.artifacts.clone(), artifact.clone());
         blocking(move || store.get_model(&artifact).map(|_| ())).await?;
         for _ in 0..ATTEMPTS {
@@ -256,7 +281,7 @@ impl Registry {
 
     async fn try_register(&self, registration: &Registration, principal: &Principal) -> Result<ModelVersion> {
         let name = &registration.version.model;
-        let stored_run = self.stored_run(&registration.version.run).await?;
+        let stored_run = self.stored_run(&registration.evaluation.run).await?;
         ensure_may_become(&stored_run.document, RunStatus::Succeeded)?;
         let run_unchanged = stored_run.unchanged();
         let now = Timestamp::now();
@@ -268,8 +293,12 @@ impl Registry {
             description: String::new(),
             last_version: 0,
             tags: BTreeMap::new(),
+            created_at: Some(now),
+            updated_at: None,
+            created_by: Some(principal.clone()),
         });
         model.last_version += 1;
+        model.updated_at = Some(now);
         model.description.clone_from(&registration.description);
 
         let version = ModelVersion {
@@ -285,12 +314,12 @@ impl Registry {
         run.version = Some(version.version);
         run.metrics.clone_from(&version.metrics);
         run.tables.clone_from(&version.tables);
-        run.artifacts = std::iter::once(&version.artifact).chain(&registration.artifacts).cloned().collect();
+        run.artifacts = version.artifact.iter().chain(&registration.artifacts).cloned().collect();
 
         let change = Change::new(principal, "model.register", version.node())
             .detail(json!({
-                "run": run.id, "artifact": version.artifact.sha256, "fingerprint": version.fingerprint,
-                "training_set": format!("{}@{}", version.training_set.table, version.training_set.version),
+                "run": run.id, "artifact": version.artifact.as_ref().map(|artifact| &artifact.sha256),
+                "fingerprint": version.fingerprint, "training_set": version.training_node(),
             }))
             .put(&model, model_unchanged)?
             .put(&version, Expect::Absent)?
@@ -298,7 +327,12 @@ impl Registry {
             .put(&registration.evaluation, Expect::Any)?
             .metrics(registration.metrics.iter().cloned())
             .edges(lineage(&version, &registration.made_from));
-        self.catalog.commit(change).await?;
+        let change = match version.version {
+            1 => self.announce(change, &WebhookEvent::model_created(&model)).await?,
+            _ => change,
+        };
+        let change = self.announce(change, &WebhookEvent::version_created(&version)).await?;
+        self.commit(change).await?;
         Ok(version)
     }
 
@@ -307,8 +341,7 @@ impl Registry {
     /// # Errors
     /// [`Error::NoModel`], or when the catalog fails.
     pub async fn model(&self, name: &str) -> Result<RegisteredModel> {
-        let stored = self.catalog.get::<RegisteredModel>(name).await?;
-        Ok(stored.ok_or_else(|| Error::NoModel(name.into()))?.document)
+        Ok(dated(self.stored_model(name).await?))
     }
 
     /// All registered models, by name.
@@ -316,7 +349,7 @@ impl Registry {
     /// # Errors
     /// When the catalog fails.
     pub async fn models(&self) -> Result<Vec<RegisteredModel>> {
-        Ok(documents(self.catalog.all(ListQuery::default()).await?))
+        Ok(self.catalog.all(ListQuery::default()).await?.into_iter().map(dated).collect())
     }
 
     /// A version of a model.
@@ -331,9 +364,13 @@ impl Registry {
         if let Some(stored) = self.catalog.get(&ModelVersion::document_id(model, version)).await? {
             return Ok(stored);
         }
-        let have = match self.model(model).await?.last_version {
-            1 => "version 1".into(),
-            last => format!("versions 1 to {last}"),
+        let mut numbers: Vec<String> = self.versions(model).await?.iter().map(|v| v.version.to_string()).collect();
+        self.model(model).await?;
+        numbers.truncate(NUMBERS_NAMED_MAX);
+        let have = match numbers.len() {
+            0 => "none".into(),
+            1 => format!("version {}", numbers[0]),
+            _ => format!("versions {}", numbers.join(", ")),
         };
         Err(Error::NoVersion { model: model.into(), version, have })
     }
@@ -348,23 +385,34 @@ impl Registry {
         Ok(versions)
     }
 
+    /// All versions of all models.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn all_versions(&self) -> Result<Vec<ModelVersion>> {
+        Ok(documents(self.catalog.all(ListQuery::default()).await?))
+    }
+
     /// The newest version of a model, if there is one.
     ///
     /// # Errors
     /// When the catalog fails.
     pub async fn latest(&self, model: &str) -> Result<Option<ModelVersion>> {
-        match self.catalog.get::<RegisteredModel>(model).await? {
-            Some(stored) => self.version(model, stored.document.last_version).await.map(Some),
-            None => Ok(None),
+        let Some(stored) = self.catalog.get::<RegisteredModel>(model).await? else { return Ok(None) };
+        // mostly the last number given; where that version was deleted, the one before
+        let last = ModelVersion::document_id(model, stored.document.last_version);
+        match self.catalog.get::<ModelVersion>(&last).await? {
+            Some(stored) => Ok(Some(stored.document)),
+            None => Ok(self.versions(model).await?.into_iter().next()),
         }
     }
 
     /// Reads a version's model file.
     ///
     /// # Errors
-    /// When the file is missing, altered or not a model.
+    /// [`Error::NotServable`] when it has none, and when the file is missing, altered or not a model.
     pub async fn open_model(&self, version: &ModelVersion) -> Result<ModelArtifact> {
-        let (store, artifact) = (self.artifacts.clone(), version.artifact.clone());
+        let (store, artifact) = (self.artifacts.clone(), runnable(version)?.clone());
         blocking(move || store.get_model(&artifact)).await
     }
 
@@ -380,7 +428,9 @@ impl Registry {
         value: Option<&str>,
         principal: &Principal,
     ) -> Result<ModelVersion> {
-        self.change_version(model, version, "model.tag", json!({ "key": key, "value": value }), principal, |version| {
+        let event = WebhookEvent::tag_changed(model, version, key, value);
+        let detail = json!({ "key": key, "value": value });
+        self.change_version((model, version), ("model.tag", detail), Some(event), principal, |version| {
             match value {
                 Some(value) => version.tags.insert(key.into(), value.into()),
                 None => version.tags.remove(key),
@@ -401,27 +451,30 @@ impl Registry {
         principal: &Principal,
     ) -> Result<ModelVersion> {
         let note = Note { at: Timestamp::now(), by: principal.clone(), text: text.into() };
-        self.change_version(model, version, "model.note", json!({ "text": text }), principal, |version| {
+        let detail = json!({ "text": text });
+        self.change_version((model, version), ("model.note", detail), None, principal, |version| {
             version.notes.push(note);
         })
         .await
     }
 
-    async fn change_version(
+    pub(crate) async fn change_version(
         &self,
-        model: &str,
-        version: u64,
-        action: &str,
-        detail: serde_json::Value,
+        (model, version): (&str, u64),
+        (action, detail): (&str, serde_json::Value),
+        event: Option<WebhookEvent>,
         principal: &Principal,
         edit: impl FnOnce(&mut ModelVersion),
     ) -> Result<ModelVersion> {
         let stored = self.stored_version(model, version).await?;
         let unchanged = stored.unchanged();
-        let mut version = stored.document;
+        let mut version = ModelVersion { updated_at: Some(Timestamp::now()), ..stored.document };
         edit(&mut version);
-        let change = Change::new(principal, action, version.node()).detail(detail).put(&version, unchanged)?;
-        self.catalog.commit(change).await?;
+        let mut change = Change::new(principal, action, version.node()).detail(detail).put(&version, unchanged)?;
+        if let Some(event) = event {
+            change = self.announce(change, &event).await?;
+        }
+        self.commit(change).await?;
         Ok(version)
     }
 
@@ -434,7 +487,9 @@ impl Registry {
         let mut pinned: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         for stored in self.catalog.all::<ModelVersion>(ListQuery::default()).await? {
             let ModelVersion { training_set, tables, .. } = stored.document;
-            pinned.entry(training_set.table).or_default().insert(training_set.version);
+            if let Some(set) = training_set {
+                pinned.entry(set.table).or_default().insert(set.version);
+            }
             for (table, version) in tables {
                 pinned.entry(table).or_default().insert(version);
             }
@@ -452,7 +507,7 @@ impl Registry {
             keep.extend(run.document.artifacts.into_iter().map(|artifact| artifact.sha256));
         }
         for version in self.catalog.all::<ModelVersion>(ListQuery::default()).await? {
-            keep.insert(version.document.artifact.sha256);
+            keep.extend(version.document.artifact.map(|artifact| artifact.sha256));
         }
         let store = self.artifacts.clone();
         blocking(move || store.sweep(&keep, age)).await
@@ -461,15 +516,38 @@ impl Registry {
 
 /// Tables and views → training set → run → version, and the commit → run.
 fn lineage(version: &ModelVersion, made_from: &[String]) -> Vec<Edge> {
-    let training_set = format!("table:{}@{}", version.training_set.table, version.training_set.version);
-    let run = format!("run:{}", version.run);
-    let mut edges: Vec<Edge> = made_from.iter().map(|node| Edge::new(node.as_str(), &training_set, "joins")).collect();
-    edges.push(Edge::new(&training_set, &run, "trains"));
+    let mut edges = vec![];
+    let Some(run) = version.run.as_ref().map(|run| format!("run:{run}")) else { return edges };
+    if let Some(training_set) = version.training_node().map(|set| format!("table:{set}")) {
+        edges.extend(made_from.iter().map(|node| Edge::new(node.as_str(), &training_set, "joins")));
+        edges.push(Edge::new(&training_set, &run, "trains"));
+    }
     edges.push(Edge::new(&run, version.node(), "registers"));
     if let Some(commit) = &version.commit {
         edges.push(Edge::new(format!("commit:{}", commit.id), run, "defines"));
     }
     edges
+}
+
+/// A model with the times that the catalog knows of it.
+fn dated(stored: Stored<RegisteredModel>) -> RegisteredModel {
+    let model = stored.document;
+    RegisteredModel {
+        created_at: model.created_at.or(Some(stored.created_at)),
+        updated_at: model.updated_at.or(Some(stored.updated_at)),
+        ..model
+    }
+}
+
+/// The kernel's model file of a version, or why it has none.
+fn runnable(version: &ModelVersion) -> Result<&ArtifactRef> {
+    version.artifact.as_ref().ok_or_else(|| Error::NotServable {
+        model: version.model.clone(),
+        version: version.version,
+        reason: (version.logged.as_ref())
+            .and_then(|logged| logged.unservable.clone())
+            .unwrap_or_else(|| "no model file was registered with it".into()),
+    })
 }
 
 fn ensure_may_become(run: &Run, next: RunStatus) -> Result<()> {
@@ -485,7 +563,7 @@ fn documents<D>(stored: Vec<Stored<D>>) -> Vec<D> {
 }
 
 /// Runs what waits for the disk off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Io {
         doing: "reading",
         path: "an artifact".into(),

@@ -41,8 +41,8 @@ impl Fixture {
         let metrics = BTreeMap::from([("auc".to_string(), auc)]);
         Registration {
             version: ModelVersion {
-                run: run.id.clone(),
-                artifact,
+                run: Some(run.id.clone()),
+                artifact: Some(artifact),
                 metrics: metrics.clone(),
                 gates,
                 tables: BTreeMap::from([("sources.flights".into(), 3)]),
@@ -105,7 +105,7 @@ async fn a_registration_ends_the_run_and_links_version_run_training_set_and_tabl
     let number = f.register(0.7).await;
 
     let version = f.registry.version("delay", number).await.unwrap();
-    let run = f.registry.run(&version.run).await.unwrap();
+    let run = f.registry.run(version.run.as_deref().unwrap()).await.unwrap();
     assert_eq!((run.status, run.version), (RunStatus::Succeeded, Some(1)));
     assert_eq!(f.registry.metrics(&run.id, None).await.unwrap().len(), 1);
     assert_eq!(f.registry.evaluation(&run.id).await.unwrap().unwrap().test.rows, 10);
@@ -120,7 +120,7 @@ async fn a_registration_ends_the_run_and_links_version_run_training_set_and_tabl
 async fn a_run_ends_once() {
     let f = fixture().await;
     let registration = f.registration(0.7, vec![]).await;
-    let run = registration.version.run.clone();
+    let run = registration.evaluation.run.clone();
     f.registry.fail_run(&run, "the disk was full", &f.owner).await.unwrap();
 
     let again = f.registry.register(registration, &f.owner).await;
@@ -153,7 +153,7 @@ async fn versions_registered_at_once_get_numbers_of_their_own() {
 async fn a_version_without_its_file_is_not_registered() {
     let f = fixture().await;
     let mut registration = f.registration(0.7, vec![]).await;
-    registration.version.artifact.sha256 = "1".repeat(64);
+    registration.version.artifact.as_mut().unwrap().sha256 = "1".repeat(64);
 
     let refused = f.registry.register(registration, &f.owner).await;
 
@@ -278,7 +278,7 @@ async fn promoting_what_is_live_and_unknown_things() {
     assert_eq!(f.registry.events("delay", "champion").await.unwrap().len(), 1);
     assert!(matches!(f.promote(9).await, Err(Error::NoVersion { version: 9, .. })));
     assert!(matches!(f.registry.set_alias("x", "champion", 1, &f.owner, "").await, Err(Error::NoModel(_))));
-    assert!(matches!(f.registry.set_alias("delay", "No", 1, &f.owner, "").await, Err(Error::AliasName(_))));
+    assert!(matches!(f.registry.set_alias("delay", "not so", 1, &f.owner, "").await, Err(Error::AliasName(_))));
     f.registry.remove_alias("delay", "champion", &f.owner, "retired").await.unwrap();
     assert_eq!(f.live().await, None);
     assert!(f.registry.aliases("delay").await.unwrap().is_empty());
@@ -332,7 +332,7 @@ async fn table_versions_that_models_were_trained_from_are_pinned() {
     let f = fixture().await;
     f.register(0.7).await;
     let mut registration = f.registration(0.7, vec![]).await;
-    registration.version.training_set.version = 4;
+    registration.version.training_set.as_mut().unwrap().version = 4;
     f.registry.register(registration, &f.owner).await.unwrap();
 
     let pinned = f.registry.pinned_tables().await.unwrap();

@@ -17,11 +17,20 @@ pub struct RegisteredModel {
     /// What it predicts.
     #[serde(default)]
     pub description: String,
-    /// The number of its last version.
+    /// The number of its last version, also when that was deleted since: numbers are never given twice.
     pub last_version: u64,
     /// Free labels.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// When it was made; not known of one that an earlier release made, until it is read.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// When it or the list of its versions was last changed.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
+    /// Who made it.
+    #[serde(default)]
+    pub created_by: Option<Principal>,
 }
 
 impl Document for RegisteredModel {
@@ -32,21 +41,24 @@ impl Document for RegisteredModel {
     }
 }
 
-/// A trained model. All but tags and notes never changes.
+/// A trained model: trained here, or logged by a client. All but tags, notes, description and stage never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelVersion {
     /// The model.
     pub model: String,
     /// Its number, from 1.
     pub version: u64,
-    /// The run that made it.
-    pub run: String,
-    /// The kind of prediction.
-    pub task: Task,
-    /// The model file.
-    pub artifact: ArtifactRef,
-    /// The rows it learned from.
-    pub training_set: TrainingSet,
+    /// The run that made it, where one is known.
+    pub run: Option<String>,
+    /// The kind of prediction; not known of a logged model that does not run here.
+    pub task: Option<Task>,
+    /// The model file of our kernel; none for a logged model in a format that does not run here.
+    pub artifact: Option<ArtifactRef>,
+    /// The rows it learned from; not known of a logged model.
+    pub training_set: Option<TrainingSet>,
+    /// What a client logged, if it came in that way.
+    #[serde(default)]
+    pub logged: Option<Logged>,
     /// The tables behind the training set, `schema.table` to version.
     pub tables: BTreeMap<String, u64>,
     /// The commit of the project folder.
@@ -73,6 +85,15 @@ pub struct ModelVersion {
     /// What people noted on its way to the stage.
     #[serde(default)]
     pub notes: Vec<Note>,
+    /// What it is, in the words of who registered it.
+    #[serde(default)]
+    pub description: String,
+    /// Where it stands on the way that aliases have replaced.
+    #[serde(default)]
+    pub stage: VersionStage,
+    /// When it was last changed.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
 }
 
 impl Document for ModelVersion {
@@ -98,6 +119,87 @@ impl ModelVersion {
     #[must_use]
     pub fn node(&self) -> String {
         format!("model:{}@{}", self.model, self.version)
+    }
+
+    /// The table that it was trained on, `training.model@3`.
+    #[must_use]
+    pub fn training_node(&self) -> Option<String> {
+        self.training_set.as_ref().map(|set| format!("{}@{}", set.table, set.version))
+    }
+
+    /// Where its files lie, by the URI that clients know.
+    #[must_use]
+    pub fn source(&self) -> String {
+        match &self.logged {
+            Some(logged) => logged.source.clone(),
+            None => format!("models:/{}/{}", self.model, self.version),
+        }
+    }
+
+    /// How many rows it learned from, where that is known.
+    #[must_use]
+    pub fn train_rows(&self) -> Option<u64> {
+        self.training_set.as_ref().map(|set| set.train_rows)
+    }
+}
+
+/// What a client logged, and says about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Where its files lie, as the client named the place.
+    pub source: String,
+    /// The folder of its files in the [file store](crate::FileStore).
+    pub folder: String,
+    /// The logged model it was registered from, if that is known.
+    #[serde(default)]
+    pub model_id: Option<String>,
+    /// The flavours that its `MLmodel` file names: `python_function`, `lightgbm`.
+    #[serde(default)]
+    pub flavours: Vec<String>,
+    /// A link that the client gave to the run.
+    #[serde(default)]
+    pub run_link: String,
+    /// Why it does not run here; none when it does.
+    #[serde(default)]
+    pub unservable: Option<String>,
+}
+
+/// The stages of MLflow, which its aliases have replaced; clients still ask for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VersionStage {
+    /// No stage.
+    #[default]
+    None,
+    /// Being tried out.
+    Staging,
+    /// In use.
+    Production,
+    /// Put away.
+    Archived,
+}
+
+impl VersionStage {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::None, Self::Staging, Self::Production, Self::Archived];
+
+    /// The stage as clients write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Staging => "Staging",
+            Self::Production => "Production",
+            Self::Archived => "Archived",
+        }
+    }
+}
+
+impl std::str::FromStr for VersionStage {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> crate::Result<Self> {
+        let stage = Self::ALL.into_iter().find(|stage| stage.as_str().eq_ignore_ascii_case(text));
+        stage.ok_or_else(|| crate::Error::Stage(text.into()))
     }
 }
 
@@ -150,10 +252,11 @@ pub(crate) mod tests {
         ModelVersion {
             model: model.into(),
             version,
-            run: "run".into(),
-            task: Task::Binary,
-            artifact: ArtifactRef { name: "model.json".into(), sha256: "0".repeat(64), bytes: 1 },
-            training_set: TrainingSet {
+            run: Some("run".into()),
+            task: Some(Task::Binary),
+            artifact: Some(ArtifactRef { name: "model.json".into(), sha256: "0".repeat(64), bytes: 1 }),
+            logged: None,
+            training_set: Some(TrainingSet {
                 table: format!("training.{model}"),
                 version: 0,
                 train_rows: 8,
@@ -161,7 +264,7 @@ pub(crate) mod tests {
                 test_rows: 1,
                 purged_rows: 0,
                 test_from: None,
-            },
+            }),
             tables: BTreeMap::new(),
             commit: None,
             fingerprint: String::new(),
@@ -173,6 +276,9 @@ pub(crate) mod tests {
             created_by: Principal::local_owner(),
             tags: BTreeMap::new(),
             notes: vec![],
+            description: String::new(),
+            stage: VersionStage::None,
+            updated_at: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use mainspring_features::FeatureStore;
 use mainspring_flow::Engine;
 use mainspring_govern::{AllowedHosts, Authorizer, Identity};
 use mainspring_lake::Lake;
-use mainspring_registry::Registry;
+use mainspring_registry::{Registry, WebhookSender};
 use mainspring_serve::ServeEngine;
 use mainspring_spec::Project;
 use mainspring_watch::Watch;
@@ -52,6 +52,8 @@ pub struct Parts {
     pub metrics: Arc<MetricsRegistry>,
     /// When the process started.
     pub started_at: Timestamp,
+    /// Tells webhooks what happened.
+    pub webhooks: WebhookSender,
     /// Names by which browsers may call this server.
     pub hosts: Arc<AllowedHosts>,
 }

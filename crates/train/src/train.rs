@@ -8,7 +8,7 @@ use mainspring_catalog::{Metric, Principal};
 use mainspring_features::FeatureStore;
 use mainspring_lake::{Lake, Progress, TableName, WriteId};
 use mainspring_registry::{
-    Compared, Evaluation, ModelVersion, NewRun, Registration, Registry, Run, TrainingSet, Verdict,
+    Compared, Evaluation, ModelVersion, NewRun, Registration, Registry, Run, TrainingSet, Verdict, VersionStage,
 };
 use mainspring_spec::{Model, Project, Promote, ResolvedModel, Trainer};
 use serde::Serialize;
@@ -101,7 +101,8 @@ pub async fn train(
 
     if !options.force
         && let Some(last) = context.registry.latest(model).await?.filter(|last| last.fingerprint == fingerprint)
-        && let Some(evaluation) = context.registry.evaluation(&last.run).await?
+        && let Some(run) = &last.run
+        && let Some(evaluation) = context.registry.evaluation(run).await?
     {
         let promotion = promote(&context.registry, &resolved.model, &last, principal).await?;
         return Ok(TrainReport { version: last, evaluation, unchanged: true, promotion, seconds: vec![] });
@@ -250,10 +251,11 @@ impl Plan<'_> {
         let version = ModelVersion {
             model: model.name.clone(),
             version: 0,
-            run: run.id.clone(),
-            task: model.task,
-            artifact,
-            training_set: TrainingSet {
+            run: Some(run.id.clone()),
+            task: Some(model.task),
+            artifact: Some(artifact),
+            logged: None,
+            training_set: Some(TrainingSet {
                 table: built.table.to_string(),
                 version: built.version,
                 train_rows: evaluation.train.rows,
@@ -261,7 +263,7 @@ impl Plan<'_> {
                 test_rows: evaluation.test.rows,
                 purged_rows: outcome.purged,
                 test_from: built.splitter.test_from(),
-            },
+            }),
             tables: run.tables.clone(),
             commit: run.commit.clone(),
             fingerprint: self.fingerprint.clone(),
@@ -273,6 +275,9 @@ impl Plan<'_> {
             created_by: principal.clone(),
             tags: BTreeMap::new(),
             notes: vec![],
+            description: String::new(),
+            stage: VersionStage::None,
+            updated_at: None,
         };
         let registration = Registration {
             version,
@@ -289,6 +294,9 @@ impl Plan<'_> {
     async fn compare(&self, built: &Built) -> Result<Option<Compared>> {
         let registry = &self.context.registry;
         let Some(champion) = registry.live(&self.resolved.model.name, CHAMPION).await? else { return Ok(None) };
+        if champion.artifact.is_none() {
+            return Ok(None);
+        }
         let artifact = registry.open_model(&champion).await?;
         let metrics = champion_metrics(&self.context.lake, self.resolved, built, &artifact).await?;
         Ok(metrics.map(|metrics| Compared { version: champion.version, metrics }))
@@ -308,7 +316,8 @@ async fn promote(registry: &Registry, model: &Model, version: &ModelVersion, by:
     if events.iter().any(|event| event.to == Some(version.version)) {
         return Ok(Promotion::Withdrawn);
     }
-    let reason = format!("trained by run {} and met its gates", version.run);
+    let run = version.run.as_deref().unwrap_or_default();
+    let reason = format!("trained by run {run} and met its gates");
     match registry.set_alias(&model.name, CHAMPION, version.version, by, &reason).await {
         Ok(_) => Ok(Promotion::Live),
         Err(mainspring_registry::Error::Refused(verdict)) => Ok(Promotion::Refused(verdict)),

@@ -238,7 +238,7 @@ async fn version_whose_training_set_is_gone_still_has_traffic_and_performance() 
     let Year { world, july, .. } = year().await;
     let mut version = world.registry.version("late", 1).await.unwrap();
     version.version = 3;
-    version.training_set.version = 99;
+    version.training_set.as_mut().unwrap().version = 99;
     let change = Change::new(&principal(), "model.register", version.node()).put(&version, Expect::Absent).unwrap();
     world.catalog.commit(change).await.unwrap();
     world.serve("late", Task::Binary, 3, &july[..200]).await;

@@ -89,7 +89,8 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
     tasks(&stores, &layers, &[TaskKind::Train]).await?;
     let version = stores.registry.live(ENDPOINT, "champion").await?;
     let version = version.ok_or_else(|| anyhow!("no version of {ENDPOINT} passed its gates"))?;
-    let set = &version.training_set;
+    let set =
+        version.training_set.as_ref().ok_or_else(|| anyhow!("version {} has no training set", version.version))?;
     steps.report.training = TrainingFigures {
         rows: set.train_rows,
         validation_rows: set.validation_rows,

@@ -13,7 +13,8 @@ use anyhow::{Context, anyhow, bail};
 use arc_swap::ArcSwap;
 use mainspring_catalog::{Catalog, ListQuery};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskRun};
-use mainspring_govern::{AllowedHosts, check_bind};
+use mainspring_govern::{AllowedHosts, Reach, check_bind};
+use mainspring_registry::WebhookSender;
 use mainspring_serve::{LakeSink, ServeConfig, ServeEngine, Sources};
 use mainspring_server::{App, Layers, Parts};
 use mainspring_spec::Project;
@@ -44,6 +45,7 @@ pub struct Running {
     server: JoinHandle<std::io::Result<()>>,
     following: JoinHandle<()>,
     keys: JoinHandle<()>,
+    webhooks: JoinHandle<()>,
     address_file: PathBuf,
     /// Locked as long as the server lives, however it ends.
     _claim: File,
@@ -52,7 +54,8 @@ pub struct Running {
 /// `serve`.
 pub async fn serve(place: &Place, args: ServeArgs) -> Result<ExitCode, Failure> {
     let project = place.folder.join(mainspring_spec::PROJECT_FILE).is_file().then(|| place.project()).transpose()?;
-    let stores = Stores::open(place, project.as_ref()).await?;
+    let mut stores = Stores::open(place, project.as_ref()).await?;
+    stores.config.allow_private_webhooks |= args.allow_private_webhooks;
     let listen = args.listen.unwrap_or(stores.config.listen);
     let running = start(&stores, listen).await?;
     // the first line on stdout says where, for people and for programs that started this one
@@ -100,6 +103,8 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     let mut metrics = prometheus_client::registry::Registry::with_prefix("mainspring");
     engine.register_metrics(&mut metrics);
     stores.watch_metrics.register(&mut metrics);
+    let reach = if stores.config.allow_private_webhooks { Reach::Anywhere } else { Reach::Public };
+    let webhooks = WebhookSender::new(stores.registry.clone(), reach);
     let app = App::new(Parts {
         catalog: stores.catalog.clone(),
         lake: stores.lake.clone(),
@@ -110,11 +115,13 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
         metrics: Arc::new(metrics),
         started_at: jiff::Timestamp::now(),
         hosts: Arc::new(AllowedHosts::new(address, &[])),
+        webhooks: webhooks.clone(),
     });
     engine.refresh(&sources(stores, &layers.load())).await;
 
     // keys made or revoked by another process are known within a second
     let keys = stores.identity.keep_fresh();
+    let webhooks = tokio::spawn(webhooks.run());
     let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project));
     let (stop, mut stopped) = watch::channel(false);
     let until = async move {
@@ -124,7 +131,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     let address_file = stores.config.state.join(ADDRESS_FILE);
     let claim = claim(&address_file, &Address { process: std::process::id(), url: format!("http://{address}") })
         .with_context(|| format!("cannot write {}", address_file.display()))?;
-    Ok(Running { app, address, stop, server, following, keys, address_file, _claim: claim })
+    Ok(Running { app, address, stop, server, following, keys, webhooks, address_file, _claim: claim })
 }
 
 impl Running {
@@ -132,6 +139,8 @@ impl Running {
     pub async fn stop(self) -> Result<(), Failure> {
         self.following.abort();
         self.keys.abort();
+        // what is under way is sent again after the next start
+        self.webhooks.abort();
         let _already_gone = std::fs::remove_file(&self.address_file);
         self.stop.send_replace(true);
         // connections that are kept open without a request do not hold the end up

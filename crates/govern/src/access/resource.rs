@@ -1,7 +1,7 @@
 //! What something is done to.
 
 /// Kinds of resources and what policies call them.
-const TYPES: [(&str, &str); 13] = [
+const TYPES: [(&str, &str); 14] = [
     ("project", "Project"),
     ("source", "Source"),
     ("table", "Table"),
@@ -15,6 +15,7 @@ const TYPES: [(&str, &str); 13] = [
     ("workflow", "Workflow"),
     ("audit", "Audit"),
     ("key", "Key"),
+    ("webhook", "Webhook"),
 ];
 
 /// What something is done to. Shown as `model:arrival_delay`, as in the audit log and in lineage.

@@ -5,7 +5,7 @@ use std::path::Path;
 use mainspring_catalog::{Catalog, Change, Expect};
 use mainspring_features::{FeatureStore, FjallStore};
 use mainspring_lake::{Lake, LakeConfig};
-use mainspring_registry::{Alias, ModelVersion, Registry, TrainingSet};
+use mainspring_registry::{Alias, ModelVersion, Registry, TrainingSet, VersionStage};
 
 use super::*;
 use crate::{ErrorKind, Sources};
@@ -78,10 +78,11 @@ impl World {
         let document = ModelVersion {
             model: "delay".into(),
             version,
-            run: "run".into(),
-            task: Task::Regression,
-            artifact,
-            training_set: TrainingSet {
+            run: Some("run".into()),
+            task: Some(Task::Regression),
+            artifact: Some(artifact),
+            logged: None,
+            training_set: Some(TrainingSet {
                 table: "training.delay".into(),
                 version: 0,
                 train_rows: 1,
@@ -89,7 +90,7 @@ impl World {
                 test_rows: 0,
                 purged_rows: 0,
                 test_from: None,
-            },
+            }),
             tables: Default::default(),
             commit: None,
             fingerprint: String::new(),
@@ -101,6 +102,9 @@ impl World {
             created_by: owner.clone(),
             tags: Default::default(),
             notes: vec![],
+            description: String::new(),
+            stage: VersionStage::None,
+            updated_at: None,
         };
         let alias =
             Alias { model: "delay".into(), alias: "champion".into(), version: Some(version), sequence: version };

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use axum::extract::Path;
-use mainspring_registry::{AliasAction, GateResult};
+use mainspring_registry::{AliasAction, GateResult, Logged};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::graph;
 use super::page::{Block, Cell, Page, Table, Tile, Tone};
@@ -31,7 +32,7 @@ fn models_table(models: &[ModelView]) -> Table {
             Some(format!("{} {}", words::metric_name(metric), words::decimal(*value, 4)))
         });
         vec![
-            Cell::link(format!("/models/{}", model.model), &model.model),
+            Cell::link(format!("/models/{}", in_address(&model.model)), &model.model),
             Cell::text(&model.description),
             Cell::text(model.task.map(|task| format!("{task:?}").to_lowercase()).unwrap_or_default()),
             Cell::text(model.trainer.as_deref().map(words::metric_name).unwrap_or_default()),
@@ -40,9 +41,9 @@ fn models_table(models: &[ModelView]) -> Table {
             Cell::text(metrics.collect::<Vec<_>>().join(", ")),
         ]
     });
-    Table::new(&["model", "what", "task", "trainer", "#versions", "champion", "on the test rows"])
-        .rows(rows)
-        .or_else("No model is declared: a file under models/ declares one")
+    Table::new(&["model", "what", "task", "trainer", "#versions", "champion", "on the test rows"]).rows(rows).or_else(
+        "No model is declared or registered: a file under models/ declares one, an MLflow client registers one",
+    )
 }
 
 /// Answers `GET /models/{m}`.
@@ -78,7 +79,7 @@ impl Places {
     /// The page of a node of the lineage graph.
     pub fn page(&self, node: &str) -> Option<String> {
         let (kind, name) = node.split_once(':')?;
-        let name = name.split_once('@').map_or(name, |(name, _)| name);
+        let name = name.rsplit_once('@').map_or(name, |(name, _)| name);
         let within = |known: &BTreeSet<String>, page: &str| known.contains(name).then(|| format!("/{page}/{name}"));
         match kind {
             "table" => within(&self.tables, "tables"),
@@ -89,11 +90,30 @@ impl Places {
             "feature_view" => within(&self.views, "features"),
             "endpoint" => within(&self.endpoints, "endpoints"),
             "monitor" => within(&self.monitors, "monitors"),
-            "model" => Some(format!("/models/{name}")),
+            "model" => Some(format!("/models/{}", in_address(name))),
             "run" => Some(format!("/runs/{name}")),
             _ => None,
         }
     }
+}
+
+/// What stands for itself in an address (RFC 3986, section 2.3) beside letters and digits.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A name in an address: clients name models as they like.
+fn in_address(name: &str) -> String {
+    utf8_percent_encode(name, &RESERVED).to_string()
+}
+
+/// What a client logged: by flavours, and whether it runs here.
+fn logged(logged: Option<&Logged>) -> Cell {
+    let Some(logged) = logged else { return Cell::Empty };
+    let flavours = if logged.flavours.is_empty() { "files".into() } else { logged.flavours.join(", ") };
+    let runs = match &logged.unservable {
+        None => Cell::tag(Tone::Good, "runs here"),
+        Some(_) => Cell::tag(Tone::Plain, "stored"),
+    };
+    Cell::Many(vec![Cell::Text(flavours), runs])
 }
 
 /// The page of a model.
@@ -126,16 +146,19 @@ pub fn page(detail: &ModelDetail, places: &Places, may_promote: bool) -> Page {
             Cell::Many(detail.endpoints.iter().map(|name| Cell::link(format!("/endpoints/{name}"), name)).collect()),
         ),
         ("Inputs", Cell::Text(words::several(detail.inputs.len() as u64, "input", "inputs"))),
+        ("Logged as", logged(newest.and_then(|newest| newest.version.logged.as_ref()))),
         (
             "Learned from",
             Cell::maybe(newest, |newest| {
-                Cell::Text(words::several(newest.version.training_set.train_rows, "row", "rows"))
+                let rows = newest.version.train_rows();
+                Cell::maybe(rows, |rows| Cell::Text(words::several(rows, "row", "rows")))
             }),
         ),
         (
             "Tested on",
             Cell::maybe(newest, |newest| {
-                Cell::Text(words::several(newest.version.training_set.test_rows, "later row", "later rows"))
+                let rows = newest.version.training_set.as_ref().map(|set| set.test_rows);
+                Cell::maybe(rows, |rows| Cell::Text(words::several(rows, "later row", "later rows")))
             }),
         ),
     ]);
@@ -176,7 +199,7 @@ fn versions_table(detail: &ModelDetail, may_promote: bool) -> Table {
     headings.extend(titles.iter().map(String::as_str));
     headings.extend(["learned from", "run", "made", "by", ""]);
     let rows = detail.all_versions.iter().map(|version| version_row(version, &named, may_promote));
-    Table::new(&headings).rows(rows).or_else("No version yet: `mainspring run` trains one")
+    Table::new(&headings).rows(rows).or_else("No version yet: `mainspring run` trains one, or a client registers one")
 }
 
 fn version_row(view: &VersionView, named: &[&str], may_promote: bool) -> Vec<Cell> {
@@ -192,14 +215,14 @@ fn version_row(view: &VersionView, named: &[&str], may_promote: bool) -> Vec<Cel
     ];
     cells
         .extend(named.iter().map(|metric| Cell::maybe(version.metrics.get(*metric), |value| Cell::decimal(*value, 4))));
-    cells.push(Cell::Code(format!("{}@{}", version.training_set.table, version.training_set.version)));
-    cells.push(Cell::link(format!("/runs/{}", version.run), "run"));
+    cells.push(Cell::maybe(version.training_node(), Cell::Code));
+    cells.push(Cell::maybe(version.run.as_ref(), |run| Cell::link(format!("/runs/{run}"), "run")));
     cells.push(Cell::Time(version.created_at));
     cells.push(Cell::text(version.created_by.to_string()));
     let is_champion = view.aliases.iter().any(|alias| alias == CHAMPION);
     cells.push(if may_promote && view.passes && !is_champion {
         Cell::Action {
-            href: format!("/api/v1/models/{}/promote", version.model),
+            href: format!("/api/v1/models/{}/promote", in_address(&version.model)),
             body: serde_json::json!({"version": version.version, "alias": CHAMPION, "reason": "from the console"})
                 .to_string(),
             label: "Make champion",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mainspring_registry::{AliasEvent, GateResult, LiveSpan, ModelVersion};
+use mainspring_registry::{AliasEvent, Error as RegistryError, GateResult, LiveSpan, ModelVersion, RegisteredModel};
 use mainspring_spec::Task;
 use serde::Serialize;
 
@@ -38,25 +38,37 @@ pub struct ModelView {
 /// # Errors
 /// When the catalog fails.
 pub async fn models(look: &Look) -> Result<Vec<ModelView>> {
-    let registered = look.registry.models().await?.into_iter().map(|model| model.name);
-    let names: BTreeSet<String> = look.project.models.keys().cloned().chain(registered).collect();
+    let registered = look.registry.models().await?;
+    let registered: BTreeMap<String, RegisteredModel> =
+        registered.into_iter().map(|model| (model.name.clone(), model)).collect();
+    let names: BTreeSet<&String> = look.project.models.keys().chain(registered.keys()).collect();
     let mut shown = vec![];
     for name in names {
-        let versions = look.registry.versions(&name).await?;
-        let champion = look.registry.live(&name, CHAMPION).await?;
-        shown.push(seen(look, &name, &versions, champion.as_ref()));
+        let versions = look.registry.versions(name).await?;
+        let champion = look.registry.live(name, CHAMPION).await?;
+        shown.push(seen(look, name, registered.get(name), &versions, champion.as_ref()));
     }
     Ok(shown)
 }
 
-fn seen(look: &Look, name: &str, versions: &[ModelVersion], champion: Option<&ModelVersion>) -> ModelView {
+fn seen(
+    look: &Look,
+    name: &str,
+    registered: Option<&RegisteredModel>,
+    versions: &[ModelVersion],
+    champion: Option<&ModelVersion>,
+) -> ModelView {
     let declared = look.project.models.get(name);
     let best = champion.or(versions.first());
     let trainer = declared.and_then(|model| serde_json::to_value(&model.trainer).ok());
     ModelView {
         model: name.into(),
-        description: declared.map(|model| model.description.clone()).unwrap_or_default(),
-        task: declared.map(|model| model.task).or(best.map(|version| version.task)),
+        description: declared
+            .map(|model| &model.description)
+            .or(registered.map(|model| &model.description))
+            .cloned()
+            .unwrap_or_default(),
+        task: declared.map(|model| model.task).or(best.and_then(|version| version.task)),
         trainer: trainer.and_then(|trainer| trainer.as_object()?.keys().next().cloned()),
         versions: versions.len(),
         champion: champion.map(|version| version.version),
@@ -85,7 +97,7 @@ pub struct VersionView {
 /// When there is no such model.
 pub async fn versions(look: &Look, model: &str) -> Result<Vec<VersionView>> {
     let versions = look.registry.versions(model).await?;
-    if versions.is_empty() && !look.project.models.contains_key(model) {
+    if versions.is_empty() && !look.project.models.contains_key(model) && registered(look, model).await?.is_none() {
         return Err(Error::missing("model", model));
     }
     let aliases = look.registry.aliases(model).await?;
@@ -101,6 +113,14 @@ pub async fn versions(look: &Look, model: &str) -> Result<Vec<VersionView>> {
         });
     }
     Ok(shown)
+}
+
+async fn registered(look: &Look, model: &str) -> Result<Option<RegisteredModel>> {
+    match look.registry.model(model).await {
+        Ok(model) => Ok(Some(model)),
+        Err(RegistryError::NoModel(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What an alias named when, and who moved it.
@@ -161,7 +181,7 @@ pub async fn model(look: &Look, name: &str) -> Result<ModelDetail> {
         Err(_no_longer_declared) => vec![],
     };
     Ok(ModelDetail {
-        view: seen(look, name, &bare, champion.as_ref()),
+        view: seen(look, name, registered(look, name).await?.as_ref(), &bare, champion.as_ref()),
         all_versions,
         aliases,
         lineage,

@@ -32,6 +32,11 @@ pub struct Target {
     pub catalog: Option<String>,
     /// Where tables lie, a path or `file://` URL.
     pub lake: Option<String>,
+    /// Where the files lie that clients log, a path or `file://` URL.
+    pub files: Option<String>,
+    /// Whether webhooks may be sent to this machine and to private addresses. By default only to public ones.
+    #[serde(default)]
+    pub allow_private_webhooks: bool,
     /// The online store, `fjall:PATH`.
     pub online: Option<String>,
     /// Memory for queries, for example `512MiB`. By default a quarter of the machine's.

@@ -36,7 +36,7 @@ async fn a_year_of_flights_is_predicted_as_well_as_the_reference_does() {
 
     let report = world.train_model("arrival_delay").await.unwrap();
 
-    let (metrics, set) = (&report.version.metrics, &report.version.training_set);
+    let (metrics, set) = (&report.version.metrics, report.version.training_set.as_ref().unwrap());
     assert!((0.71..0.80).contains(&metrics["auc"]), "{metrics:?}");
     assert!(metrics["log_loss"] < 0.49 && metrics["log_loss"] < report.version.baseline["log_loss"], "{metrics:?}");
     assert!(set.test_rows > 65_000 && set.purged_rows > 0 && set.train_rows > 230_000, "{set:?}");

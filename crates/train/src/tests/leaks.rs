@@ -65,7 +65,7 @@ async fn trained_on_a_hint(known_at: &str) -> (TrainReport, World) {
 async fn a_fact_that_became_known_later_is_not_used() {
     let (report, world) = trained_on_a_hint("known").await;
 
-    let set = &report.version.training_set;
+    let set = report.version.training_set.as_ref().unwrap();
     let rows = world.context.lake.read(&set.table.parse().unwrap(), At::Version(set.version)).await.unwrap();
     for batch in rows.collect().await.unwrap() {
         let hints = batch.column_by_name("hint").unwrap().as_primitive::<Float64Type>();

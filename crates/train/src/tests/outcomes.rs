@@ -74,7 +74,7 @@ async fn a_version_comes_with_run_metrics_evaluation_and_lineage() {
 
     let version = &report.version;
     assert_eq!(version.version, 1);
-    let set = &version.training_set;
+    let set = version.training_set.as_ref().unwrap();
     assert_eq!((set.table.as_str(), set.test_rows, set.purged_rows), ("training.m", 1_000, 29));
     assert_eq!(set.train_rows + set.validation_rows, 2_971);
     assert_eq!(set.test_from.unwrap().as_second(), 3_000 * 60);
@@ -90,7 +90,7 @@ async fn a_version_comes_with_run_metrics_evaluation_and_lineage() {
     assert!(evaluation.remarks.iter().any(|remark| remark.starts_with("29 rows")), "{:?}", evaluation.remarks);
 
     let registry = &world.context.registry;
-    let run = registry.run(&version.run).await.unwrap();
+    let run = registry.run(version.run.as_deref().unwrap()).await.unwrap();
     assert_eq!(
         (run.status, run.params["trainer"].as_str(), run.params["leaves"].as_str()),
         (RunStatus::Succeeded, "boosted_trees", "8")
@@ -111,7 +111,7 @@ async fn training_again_from_the_same_changes_nothing_and_would_give_the_same_by
 
     assert!(again.unchanged && again.version == first.version);
     assert!(!forced.unchanged && forced.version.version == 2);
-    assert_eq!(forced.version.artifact.sha256, first.version.artifact.sha256);
+    assert!(forced.version.artifact.is_some() && forced.version.artifact == first.version.artifact);
     assert!(!other.unchanged && other.version.fingerprint != first.version.fingerprint);
 }
 
@@ -128,7 +128,7 @@ async fn neither_threads_nor_the_order_of_files_change_a_byte() {
 
         let (one, other) = (one.train().await.unwrap(), other.train().await.unwrap());
 
-        assert_eq!(one.version.artifact.sha256, other.version.artifact.sha256, "{model}");
+        assert!(one.version.artifact.is_some() && one.version.artifact == other.version.artifact, "{model}");
         assert_eq!(one.version.metrics, other.version.metrics, "{model}");
     }
 }
@@ -139,9 +139,10 @@ async fn no_row_is_learned_from_whose_label_was_not_known_when_the_test_began() 
 
     let version = world.train().await.unwrap().version;
 
-    let test_from = version.training_set.test_from.unwrap().as_microsecond();
-    let table = version.training_set.table.parse().unwrap();
-    let rows = world.context.lake.read(&table, At::Version(version.training_set.version)).await.unwrap();
+    let set = version.training_set.unwrap();
+    let test_from = set.test_from.unwrap().as_microsecond();
+    let table = set.table.parse().unwrap();
+    let rows = world.context.lake.read(&table, At::Version(set.version)).await.unwrap();
     let (mut learned, mut purged) = (0, 0);
     for batch in rows.collect().await.unwrap() {
         let known = batch.column_by_name(LABEL_KNOWN_AT_COLUMN).unwrap().as_primitive::<TimestampMicrosecondType>();

@@ -159,6 +159,6 @@ async fn ones_and_zeros_and_few_rows() {
 
     let report = trained(columns, "y", "binary", "{constant: {}}").await;
 
-    assert_eq!(report.version.training_set.train_rows, 29);
+    assert_eq!(report.version.train_rows(), Some(29));
     assert_eq!(report.version.metrics.get("auc"), Some(&0.5));
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use mainspring_lake::TableName;
-use mainspring_registry::ModelVersion;
+use mainspring_registry::TrainingSet;
 
 use super::columns::{EXACT_ROWS_MAX, VALUES_MAX, Values, WatchedColumn, compare, read_all, read_windows};
-use super::reference::{Failure, columns_query, inputs_query, predict, reference_of};
+use super::reference::{Failure, Learned, columns_query, inputs_query, predict, reference_of};
 use super::target::Target;
 use super::traffic::WindowTraffic;
 use crate::drift::{Drift, map_columns};
@@ -21,7 +21,7 @@ pub(super) type WindowDrifts = Vec<Vec<(WatchedColumn, Drift)>>;
 pub(super) async fn drift_of(
     watch: &Watch,
     target: &Target,
-    version: &ModelVersion,
+    learned: Learned<'_>,
     columns: &[WatchedColumn],
     windows: &[&WindowTraffic],
 ) -> Result<WindowDrifts> {
@@ -30,13 +30,13 @@ pub(super) async fn drift_of(
         let mut drifts: WindowDrifts = batch.iter().map(|_| Vec::with_capacity(columns.len())).collect();
         let (predictions, features): (Vec<_>, Vec<_>) =
             columns.iter().cloned().partition(|column| column.role == Role::Prediction);
-        let rows = exact_rows(reference_of(version).rows) + window_rows(batch);
+        let rows = exact_rows(reference_of(learned.set).rows) + window_rows(batch);
         for group in features.chunks(group_size(rows)) {
-            let reference = read_reference(watch, target, version, group).await?;
+            let reference = read_reference(watch, target, learned, group).await?;
             compare_group(watch, target, group, reference, batch, &mut drifts).await?;
         }
         for column in predictions {
-            let reference = read_predictions(watch, target, version, &column).await?;
+            let reference = read_predictions(watch, target, learned, &column).await?;
             let group = std::slice::from_ref(&column);
             compare_group(watch, target, group, vec![reference], batch, &mut drifts).await?;
         }
@@ -129,12 +129,12 @@ async fn compare_group(
 async fn read_reference(
     watch: &Watch,
     target: &Target,
-    version: &ModelVersion,
+    learned: Learned<'_>,
     group: &[WatchedColumn],
 ) -> Result<Vec<Values>> {
-    let rows = reference_of(version).rows;
+    let rows = reference_of(learned.set).rows;
     let mut values: Vec<Values> = group.iter().map(|column| Values::new(column.kind, rows)).collect();
-    let (table, pins) = training_table(version)?;
+    let (table, pins) = training_table(learned.set)?;
     let query = columns_query(&table, group);
     let stream = stream(watch, target, &pins, &query, "reading the training set").await?;
     read_all(stream, group, &mut values).await.map_err(target.failed("reading the training set"))?;
@@ -144,22 +144,21 @@ async fn read_reference(
 async fn read_predictions(
     watch: &Watch,
     target: &Target,
-    version: &ModelVersion,
+    learned: Learned<'_>,
     column: &WatchedColumn,
 ) -> Result<Values> {
-    let artifact = watch.registry.open_model(version).await?;
-    let (table, pins) = training_table(version)?;
+    let artifact = watch.registry.open_model(learned.version).await?;
+    let (table, pins) = training_table(learned.set)?;
     let query = inputs_query(&table, &artifact);
     let stream = stream(watch, target, &pins, &query, "reading the training set").await?;
-    predict(&artifact, column, reference_of(version).rows, stream).await.map_err(|failure| match failure {
+    predict(&artifact, column, reference_of(learned.set).rows, stream).await.map_err(|failure| match failure {
         Failure::Stream(error) => target.failed("predicting the training set")(error),
         Failure::Kernel(error) => Error::Kernel(error),
     })
 }
 
 /// The training set's table in SQL, and the version that is pinned.
-pub(super) fn training_table(version: &ModelVersion) -> Result<(String, BTreeMap<TableName, u64>)> {
-    let set = &version.training_set;
+pub(super) fn training_table(set: &TrainingSet) -> Result<(String, BTreeMap<TableName, u64>)> {
     let table: TableName = set.table.parse()?;
     let text = format!("{}.{}", sql::name(table.schema()), sql::name(table.name()));
     Ok((text, BTreeMap::from([(table, set.version)])))

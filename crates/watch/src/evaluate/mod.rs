@@ -25,6 +25,7 @@ use crate::{ColumnReport, Error, Performance, Result, Watch, WindowHistograms, W
 use columns::WatchedColumn;
 use drift::{drift_of, stream};
 use pending::{Changed, Pending, changed_report};
+use reference::Learned;
 use rows::Group;
 use target::{Target, table_sql};
 use traffic::WindowTraffic;
@@ -74,8 +75,9 @@ impl Watch {
         let mut versions = self.versions(&target, &pending).await?;
         let mut columns = BTreeMap::new();
         for (number, version) in &mut versions {
-            let Some(known) = version else { continue };
-            match self.watched_columns(&target, known).await {
+            // what a logged model learned from is not known: nothing to compare with, but performance is told
+            let Some(set) = version.as_ref().and_then(|known| known.training_set.as_ref()) else { continue };
+            match self.watched_columns(&target, set).await {
                 Ok(watched) => drop(columns.insert(*number, watched)),
                 // The training set is gone: what was asked and how good the answers were can still be told.
                 Err(Error::Lake(LakeError::NoVersion { .. } | LakeError::NoTable { .. })) => *version = None,
@@ -212,18 +214,18 @@ impl Watch {
         columns: &[WatchedColumn],
         pending: &mut [Pending],
     ) -> Result<()> {
-        let Some(version) = version else { return Ok(()) };
+        let Some(learned) = version.and_then(Learned::of) else { return Ok(()) };
         let mut open: Vec<&mut Pending> = pending
             .iter_mut()
             .filter(|pending| pending.traffic.version == number)
             .filter(|pending| {
-                let inputs = pending.drift_inputs(Some(version), columns);
+                let inputs = pending.drift_inputs(version, columns);
                 pending.stored.as_ref().is_none_or(|stored| stored.document.inputs.drift != inputs)
             })
             .collect();
         let windows: Vec<WindowTraffic> = open.iter().map(|pending| pending.traffic.clone()).collect();
         let windows: Vec<&WindowTraffic> = windows.iter().collect();
-        let drifts = drift_of(self, target, version, columns, &windows).await?;
+        let drifts = drift_of(self, target, learned, columns, &windows).await?;
         for (pending, drifts) in open.iter_mut().zip(drifts) {
             let mut histograms = WindowHistograms {
                 report: WindowReport::document_id(&target.monitor.name, pending.traffic.from, number),

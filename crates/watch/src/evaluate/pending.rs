@@ -22,10 +22,7 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn drift_inputs(&self, version: Option<&ModelVersion>, columns: &[WatchedColumn]) -> String {
-        let reference = version.map_or_else(
-            || "none".to_owned(),
-            |version| format!("{}@{}", version.training_set.table, version.training_set.version),
-        );
+        let reference = version.and_then(ModelVersion::training_node).unwrap_or_else(|| "none".to_owned());
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let traffic = &self.traffic;
         format!("{} rows to {}; {reference}; {}", traffic.traffic.predictions, traffic.newest, names.join(","))
@@ -67,7 +64,7 @@ pub(super) fn changed_report(
         closed: window.to <= target.until,
         until: target.until,
         traffic,
-        reference: version.map(reference_of),
+        reference: version.and_then(|version| version.training_set.as_ref()).map(reference_of),
         columns,
         performance,
         judgements,

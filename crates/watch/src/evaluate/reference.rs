@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use futures::{Stream, StreamExt};
 use mainspring_kernel::{ModelArtifact, Scorer};
-use mainspring_registry::ModelVersion;
+use mainspring_registry::{ModelVersion, TrainingSet};
 use mainspring_spec::Task;
 
 use super::columns::{Kind, Values, WatchedColumn};
@@ -13,9 +13,21 @@ use crate::{Reference, sql};
 /// which may be of the very time that is watched.
 const LEARNED_FROM: &str = "\"__split\" IN ('train', 'validation')";
 
+/// A version whose training rows are known; those of a logged model are not.
+#[derive(Clone, Copy)]
+pub(super) struct Learned<'a> {
+    pub(super) version: &'a ModelVersion,
+    pub(super) set: &'a TrainingSet,
+}
+
+impl<'a> Learned<'a> {
+    pub(super) fn of(version: &'a ModelVersion) -> Option<Self> {
+        version.training_set.as_ref().map(|set| Self { version, set })
+    }
+}
+
 /// Says what a version's columns and predictions are compared with.
-pub(super) fn reference_of(version: &ModelVersion) -> Reference {
-    let set = &version.training_set;
+pub(super) fn reference_of(set: &TrainingSet) -> Reference {
     Reference { table: set.table.clone(), version: set.version, rows: set.train_rows + set.validation_rows }
 }
 

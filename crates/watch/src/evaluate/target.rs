@@ -6,7 +6,7 @@ use arrow::datatypes::Schema;
 use datafusion::error::DataFusionError;
 use jiff::Timestamp;
 use mainspring_lake::{At, TableName};
-use mainspring_registry::ModelVersion;
+use mainspring_registry::TrainingSet;
 use mainspring_serve::log_column;
 use mainspring_spec::{Endpoint, Model, Monitor, Task};
 
@@ -86,9 +86,9 @@ impl Watch {
     }
 
     /// The inputs that both the log and the training set have, and the prediction.
-    pub(super) async fn watched_columns(&self, target: &Target, version: &ModelVersion) -> Result<Vec<WatchedColumn>> {
+    pub(super) async fn watched_columns(&self, target: &Target, set: &TrainingSet) -> Result<Vec<WatchedColumn>> {
         let logged = self.lake.schema(&target.log, At::Version(target.pins[&target.log])).await?;
-        let (_, pins) = training_table(version)?;
+        let (_, pins) = training_table(set)?;
         let mut columns = Vec::with_capacity(target.inputs.len() + 1);
         for (table, number) in pins {
             let trained = self.lake.schema(&table, At::Version(number)).await?;

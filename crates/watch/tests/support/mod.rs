@@ -10,7 +10,7 @@ use jiff::{Span, Timestamp};
 use mainspring_catalog::{Catalog, Change, Expect, Principal};
 use mainspring_kernel::{Body, Encoding, Input, LinearModel, Link, ModelArtifact, Scorer, Value};
 use mainspring_lake::{Lake, LakeConfig, TableName, WriteId, stream_of};
-use mainspring_registry::{ModelVersion, Registry, TrainingSet};
+use mainspring_registry::{ModelVersion, Registry, TrainingSet, VersionStage};
 use mainspring_spec::{DataType, Project, Task};
 use mainspring_watch::Watch;
 
@@ -169,10 +169,11 @@ impl World {
         let version = ModelVersion {
             model: model.into(),
             version: number,
-            run: "run".into(),
-            task,
-            artifact,
-            training_set: TrainingSet {
+            run: Some("run".into()),
+            task: Some(task),
+            artifact: Some(artifact),
+            logged: None,
+            training_set: Some(TrainingSet {
                 table,
                 version,
                 train_rows: rows_of("train"),
@@ -180,7 +181,7 @@ impl World {
                 test_rows: rows_of("test"),
                 purged_rows: 0,
                 test_from: None,
-            },
+            }),
             tables: BTreeMap::new(),
             commit: None,
             fingerprint: String::new(),
@@ -192,6 +193,9 @@ impl World {
             created_by: principal(),
             tags: BTreeMap::new(),
             notes: vec![],
+            description: String::new(),
+            stage: VersionStage::None,
+            updated_at: None,
         };
         let change = Change::new(&principal(), "model.register", version.node());
         self.catalog.commit(change.put(&version, Expect::Any).unwrap()).await.unwrap();

@@ -159,7 +159,28 @@ impl From<mainspring_registry::Error> for Refused {
         use mainspring_registry::Error;
         let code = match &error {
             Error::NoRun(id) => return Self::no_such(format!("Run with id={id} not found")),
-            Error::NoModel(_) | Error::NoVersion { .. } | Error::NoAlias { .. } => Code::ResourceDoesNotExist,
+            Error::NoModel(name) => return Self::no_such(format!("Registered Model with name={name} not found")),
+            Error::NoVersion { model, version, .. } => {
+                return Self::no_such(format!("Model Version (name={model}, version={version}) not found"));
+            }
+            Error::NoAlias { .. }
+            | Error::NoFile(_)
+            | Error::NoLoggedModel(_)
+            | Error::NoLoggedModelTag { .. }
+            | Error::NoWebhook(_) => Code::ResourceDoesNotExist,
+            Error::ModelExists(_) => Code::ResourceAlreadyExists,
+            Error::ModelName { .. }
+            | Error::Stage(_)
+            | Error::Declared { .. }
+            | Error::Source { .. }
+            | Error::NotServable { .. }
+            | Error::LoggedModel(_)
+            | Error::Webhook(_)
+            | Error::FilePath(_)
+            | Error::TooManyFiles { .. } => Code::InvalidParameterValue,
+            Error::Upload { .. } => Code::BadRequest,
+            Error::UploadsFull { .. } => Code::RequestLimitExceeded,
+            Error::Contended(_) => Code::ResourceConflict,
             Error::RunEnded { .. }
             | Error::AliasName(_)
             | Error::NothingBefore { .. }
@@ -202,6 +223,8 @@ impl From<mainspring_registry::Error> for Refused {
             | Error::ArtifactAltered { .. }
             | Error::Io { .. }
             | Error::Points { .. }
+            | Error::Files { .. }
+            | Error::FileRoot { .. }
             | Error::Catalog(_)
             | Error::Json(_) => return Self::internal(&error),
         };

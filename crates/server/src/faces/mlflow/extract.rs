@@ -48,7 +48,8 @@ impl Fields {
         }
     }
 
-    fn of_query(query: &str) -> Result<Self> {
+    /// Reads a query.
+    pub(super) fn of_query(query: &str) -> Result<Self> {
         let mut fields = Map::new();
         for (count, (key, value)) in url::form_urlencoded::parse(query.as_bytes()).enumerate() {
             if count == QUERY_PAIRS_MAX {

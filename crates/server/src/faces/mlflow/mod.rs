@@ -5,6 +5,7 @@
 //! answers in MLflow's own form: 501 when MLflow has it and we leave it out, 404 otherwise.
 
 mod access;
+mod artifacts;
 mod error;
 mod experiment_search;
 mod experiments;
@@ -13,11 +14,17 @@ mod filter;
 mod inputs;
 mod labels;
 mod limits;
+mod logged_models;
 mod metrics;
+mod model_versions;
+mod multipart;
 mod names;
+mod registered_models;
+mod registry_search;
 mod run_filter;
 mod runs;
 mod token;
+mod webhooks;
 mod wire;
 
 use axum::Router;
@@ -55,7 +62,13 @@ pub fn router(app: App) -> Router {
         .merge(runs::router())
         .merge(labels::router())
         .merge(metrics::router())
-        .merge(inputs::router());
+        .merge(inputs::router())
+        .merge(registered_models::router())
+        .merge(model_versions::router())
+        .merge(logged_models::router())
+        .merge(artifacts::router())
+        .merge(multipart::router())
+        .merge(webhooks::router());
     ["/api", "/ajax-api"]
         .iter()
         .flat_map(|prefix| ["2.0", "2.11", "3.0"].map(|version| format!("{prefix}/{version}/{{*path}}")))

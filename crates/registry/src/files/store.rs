@@ -1,0 +1,244 @@
+//! The file store: listing, reading, deleting.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
+use tokio::sync::Semaphore;
+use tokio_util::io::ReaderStream;
+use url::Url;
+
+use super::FilePath;
+use super::local::Folder;
+use super::path::{UPLOADS, decoded};
+use super::upload::UPLOADS_MAX;
+use crate::{Error, Result};
+
+/// The most entries of a folder that are listed: the answer is one JSON document.
+const LISTED_MAX: usize = 100_000;
+/// How much is read from a file at once: few enough system calls, and little memory for each download.
+const READ_BYTES: usize = 256 << 10;
+
+/// Files that clients logged. Clones share the store.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) folder: Option<Folder>,
+    pub(super) uploads: Arc<Semaphore>,
+}
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Its name within the folder.
+    pub name: String,
+    /// Its size; none for a folder.
+    pub bytes: Option<u64>,
+}
+
+/// A file being read.
+pub struct FileRead {
+    /// Its size.
+    pub bytes: u64,
+    /// What is in it, in parts.
+    pub content: BoxStream<'static, std::io::Result<Bytes>>,
+}
+
+impl FileStore {
+    /// Opens a folder of this machine, given as a path or a `file://` URL, or `memory:` for tests.
+    ///
+    /// # Errors
+    /// [`Error::FileRoot`] for a URL of a store that is not built in, or a folder that cannot be made.
+    pub fn open(root: &str) -> Result<Self> {
+        let refused = |reason: String| Error::FileRoot { root: root.into(), reason };
+        let path = match Url::parse(root) {
+            Ok(url) if url.scheme() == "memory" => return Ok(Self::in_memory()),
+            Ok(url) if url.scheme() == "file" => {
+                url.to_file_path().map_err(|()| refused("the URL names no folder of this machine".into()))?
+            }
+            // one letter is a drive
+            Ok(url) if url.scheme().len() > 1 => {
+                return Err(refused(format!("the scheme `{}` is not built in", url.scheme())));
+            }
+            _ => PathBuf::from(root),
+        };
+        let folder = Folder::open(&path).map_err(|error| refused(error.to_string()))?;
+        let store = LocalFileSystem::new_with_prefix(folder.root()).map_err(|error| refused(error.to_string()))?;
+        // an artifact's folder is there as long as something is in it, as in any object store
+        let store = store.with_automatic_cleanup(true);
+        Ok(Self::over(Arc::new(store), Some(folder)))
+    }
+
+    /// A store that lives as long as the process: for tests, and for a registry that takes no files.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::over(Arc::new(InMemory::new()), None)
+    }
+
+    fn over(store: Arc<dyn ObjectStore>, folder: Option<Folder>) -> Self {
+        Self { store, folder, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }
+    }
+
+    /// The entries of a folder, by name; none for a folder that does not exist, or for a file.
+    ///
+    /// # Errors
+    /// [`Error::FilePath`] when a symbolic link is on the way, [`Error::TooManyFiles`], or when the store fails.
+    pub async fn list(&self, path: &FilePath) -> Result<Vec<FileInfo>> {
+        self.refuse_links(path).await?;
+        let links = match &self.folder {
+            Some(folder) => folder.links_in(path).await.map_err(failed("listing", path))?,
+            None => vec![],
+        };
+        let key = path.key()?;
+        let prefix = (!path.is_root()).then_some(&key);
+        let listed = match self.store.list_with_delimiter(prefix).await {
+            Ok(listed) => listed,
+            Err(object_store::Error::NotFound { .. }) => return Ok(vec![]),
+            Err(error) => return Err(storage("listing", path)(error)),
+        };
+        if listed.objects.len() + listed.common_prefixes.len() > LISTED_MAX {
+            return Err(Error::TooManyFiles { folder: path.to_string(), most: LISTED_MAX });
+        }
+        let files = listed.objects.iter().map(|object| (object.location.filename(), Some(object.size)));
+        let folders = listed.common_prefixes.iter().map(|folder| (folder.filename(), None));
+        let mut entries: Vec<FileInfo> = files
+            .chain(folders)
+            .filter_map(|(name, bytes)| Some((name?, bytes)))
+            .filter(|(name, _)| !links.iter().any(|link| link == name) && !(path.is_root() && *name == UPLOADS))
+            .map(|(name, bytes)| FileInfo { name: decoded(name), bytes })
+            .collect();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    /// Opens a file; its content is read as it is asked for.
+    ///
+    /// # Errors
+    /// [`Error::NoFile`], [`Error::FilePath`] when a symbolic link is on the way, or when the store fails.
+    pub async fn read(&self, path: &FilePath) -> Result<FileRead> {
+        self.refuse_links(path).await?;
+        if path.is_root() {
+            return Err(Error::NoFile(path.to_string()));
+        }
+        match self.content_of(&path.key()?).await {
+            Ok(file) => Ok(file),
+            Err(error) if is_missing(&error) => Err(Error::NoFile(path.to_string())),
+            Err(error) => Err(storage("reading", path)(error)),
+        }
+    }
+
+    /// Opens what lies under a key.
+    pub(super) async fn content_of(&self, key: &object_store::path::Path) -> object_store::Result<FileRead> {
+        let found = self.store.get(key).await?;
+        let bytes = found.meta.size;
+        let content = match found.payload {
+            GetResultPayload::File(file, _) => {
+                let mut file = tokio::fs::File::from_std(file);
+                file.set_max_buf_size(READ_BYTES);
+                ReaderStream::with_capacity(file, READ_BYTES).boxed()
+            }
+            GetResultPayload::Stream(stream) => stream.map_err(std::io::Error::other).boxed(),
+        };
+        Ok(FileRead { bytes, content })
+    }
+
+    /// Reads a file whole that must not be larger than `most` bytes.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Error::TooLarge`].
+    pub async fn read_whole(&self, path: &FilePath, most: u64) -> Result<Vec<u8>> {
+        let FileRead { bytes, mut content } = self.read(path).await?;
+        if bytes > most {
+            return Err(Error::TooLarge { name: path.to_string(), bytes, most });
+        }
+        let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
+        while let Some(part) = content.next().await {
+            whole.extend_from_slice(&part.map_err(failed("reading", path))?);
+        }
+        Ok(whole)
+    }
+
+    /// Whether there is a file or a folder of this path.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn exists(&self, path: &FilePath) -> Result<bool> {
+        match self.read(path).await {
+            Ok(_) => Ok(true),
+            Err(Error::NoFile(_)) => Ok(!self.list(path).await?.is_empty()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a file, or a folder with all that is in it, and says how many files that were. What a symbolic link points
+    /// to stays.
+    ///
+    /// # Errors
+    /// [`Error::FilePath`] when a symbolic link is on the way, or when the store fails.
+    pub async fn delete(&self, path: &FilePath) -> Result<u64> {
+        self.refuse_links(path).await?;
+        let mut deleted = 0;
+        if !path.is_root() {
+            match self.store.delete(&path.key()?).await {
+                Ok(()) => deleted += 1,
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(storage("deleting", path)(error)),
+            }
+        }
+        // folder by folder, so that links among them are seen before they are followed
+        let mut folders = vec![path.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in self.list(&folder).await? {
+                let below = folder.join(&FilePath::parse(&entry.name)?);
+                match entry.bytes {
+                    None => folders.push(below),
+                    Some(_) => match self.store.delete(&below.key()?).await {
+                        Ok(()) => deleted += 1,
+                        Err(error) if is_missing(&error) => {}
+                        Err(error) => return Err(storage("deleting", &below)(error)),
+                    },
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    pub(super) async fn refuse_links(&self, path: &FilePath) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        if folder.crosses_a_link(path).await.map_err(failed("looking for", path))? {
+            let reason = "a symbolic link lies on the way to it";
+            return Err(Error::FilePath(super::FilePathError { path: path.to_string(), reason }));
+        }
+        Ok(())
+    }
+}
+
+/// Nothing of that name, or a name below a file.
+fn is_missing(error: &object_store::Error) -> bool {
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        return true;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(now) = cause {
+        if let Some(io) = now.downcast_ref::<std::io::Error>() {
+            return matches!(io.kind(), std::io::ErrorKind::NotADirectory | std::io::ErrorKind::IsADirectory);
+        }
+        cause = now.source();
+    }
+    false
+}
+
+pub(super) fn storage(doing: &'static str, path: &FilePath) -> impl FnOnce(object_store::Error) -> Error {
+    let path = path.to_string();
+    move |source| Error::Files { doing, path, source }
+}
+
+pub(super) fn failed(doing: &'static str, path: &FilePath) -> impl Fn(std::io::Error) -> Error {
+    let path = path.to_string();
+    move |source| Error::Io { doing, path: path.clone(), source }
+}

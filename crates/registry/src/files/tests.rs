@@ -1,0 +1,209 @@
+//! The file store on a folder and in memory.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+
+use super::{FilePath, FileStore, SentPart, UploadId};
+use crate::Error;
+
+fn path(text: &str) -> FilePath {
+    FilePath::parse(text).unwrap()
+}
+
+fn content(text: &str) -> impl futures::Stream<Item = Result<Bytes, Infallible>> + Unpin + use<> {
+    stream::iter([Ok(Bytes::copy_from_slice(text.as_bytes()))])
+}
+
+async fn put(store: &FileStore, name: &str, text: &str) {
+    assert_eq!(store.write(&path(name), content(text)).await.unwrap(), text.len() as u64);
+}
+
+async fn get(store: &FileStore, name: &str) -> Result<String, Error> {
+    Ok(String::from_utf8(store.read_whole(&path(name), 1 << 20).await?).unwrap())
+}
+
+async fn names(store: &FileStore, folder: &str) -> Vec<String> {
+    store.list(&path(folder)).await.unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+/// What every store does.
+async fn conforms(store: &FileStore) {
+    put(store, "1/run/artifacts/a.txt", "one").await;
+    put(store, "1/run/artifacts/a.txt", "another").await;
+    put(store, "1/run/artifacts/deep/b 100%#7.txt", "two").await;
+    put(store, "1/run/artifacts/é/c", "").await;
+
+    assert_eq!(get(store, "1/run/artifacts/a.txt").await.unwrap(), "another");
+    assert_eq!(get(store, "1/run/artifacts/deep/b 100%#7.txt").await.unwrap(), "two");
+    assert_eq!(get(store, "1//run/artifacts/é/c").await.unwrap(), "");
+    let listed = store.list(&path("1/run/artifacts")).await.unwrap();
+    let seen: Vec<_> = listed.iter().map(|entry| (entry.name.as_str(), entry.bytes)).collect();
+    assert_eq!(seen, [("a.txt", Some(7)), ("deep", None), ("é", None)]);
+    assert_eq!(names(store, "1/run/artifacts/deep").await, ["b 100%#7.txt"]);
+    assert_eq!(names(store, "").await, ["1"]);
+    assert!(names(store, "1/run/artifacts/a.txt").await.is_empty() && names(store, "2").await.is_empty());
+    for missing in ["1/run", "2", "1/run/artifacts/a.txt/b", "1/run/artifacts/de"] {
+        assert!(matches!(get(store, missing).await, Err(Error::NoFile(_))), "{missing}");
+    }
+    assert!(matches!(store.read_whole(&path("1/run/artifacts/a.txt"), 6).await, Err(Error::TooLarge { .. })));
+
+    assert_eq!(store.delete(&path("1/run/artifacts/deep")).await.unwrap(), 1);
+    assert_eq!(store.delete(&path("1/run/artifacts/a.txt")).await.unwrap(), 1);
+    assert_eq!(store.delete(&path("1/run/artifacts/a.txt")).await.unwrap(), 0);
+    assert_eq!(names(store, "1/run/artifacts").await, ["é"]);
+
+    put(store, "3/a", "before").await;
+    let broken = stream::iter([Ok(Bytes::from_static(b"half")), Err("the line went dead")]);
+    let refused = store.write(&path("3/a"), broken).await;
+    assert!(matches!(refused, Err(Error::Upload { .. })), "{refused:?}");
+    assert_eq!(get(store, "3/a").await.unwrap(), "before");
+    assert_eq!(names(store, "3").await, ["a"]);
+    assert!(matches!(store.write(&FilePath::root(), content("x")).await, Err(Error::FilePath(_))));
+}
+
+#[tokio::test]
+async fn a_folder_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    conforms(&FileStore::open(&folder.path().join("files").display().to_string()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    conforms(&FileStore::open("memory:").unwrap()).await;
+}
+
+#[tokio::test]
+async fn many_parts_become_one_file_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(&folder.path().display().to_string()).unwrap();
+    let part = Bytes::from((0..300_000u32).map(|i| i as u8).collect::<Vec<u8>>());
+    let parts: Vec<Result<Bytes, Infallible>> = vec![Ok(part.clone()); 20];
+
+    let written = store.write(&path("a/large"), stream::iter(parts)).await.unwrap();
+
+    assert_eq!(written, 6_000_000);
+    let mut read = store.read(&path("a/large")).await.unwrap();
+    let mut seen = vec![];
+    while let Some(bytes) = read.content.next().await {
+        let bytes = bytes.unwrap();
+        assert!(bytes.len() <= 256 << 10);
+        seen.extend_from_slice(&bytes);
+    }
+    assert_eq!(seen, part.repeat(20));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["a"], "uploads are cleared away");
+}
+
+#[tokio::test]
+async fn parts_are_joined_in_their_order_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(&folder.path().display().to_string()).unwrap();
+    let (id, name) = (UploadId::new(), path("a/joined"));
+    let mut sent = vec![];
+    for number in [3, 1, 2] {
+        let tag = store.write_part(id, number, &name, content(&format!("part {number};"))).await.unwrap();
+        sent.push(SentPart { number, tag });
+    }
+
+    let unordered = store.join_parts(id, &name, &sent).await;
+    sent.sort_by_key(|part| part.number);
+    let mut altered = sent.clone();
+    altered[1].tag = "ff".into();
+    let altered = store.join_parts(id, &name, &altered).await;
+    let missing = SentPart { number: 4, tag: "7".into() };
+    let missing = store.join_parts(id, &name, &[&sent[..], &[missing]].concat()).await;
+    assert!(store.read(&name).await.is_err());
+    assert_eq!(store.join_parts(id, &name, &sent).await.unwrap(), 21);
+
+    assert_eq!(get(&store, "a/joined").await.unwrap(), "part 1;part 2;part 3;");
+    for refused in [unordered, altered, missing, store.join_parts(id, &name, &sent).await] {
+        assert!(matches!(refused, Err(Error::Upload { .. })), "{refused:?}");
+    }
+    assert!(store.write_part(id, 0, &name, content("x")).await.is_err());
+    assert!(store.write_part(id, 10_001, &name, content("x")).await.is_err());
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["a"]);
+}
+
+#[tokio::test]
+async fn a_folder_is_not_replaced_by_a_file_nor_a_file_by_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(&folder.path().display().to_string()).unwrap();
+    put(&store, "a/b", "kept").await;
+
+    for name in ["a", "a/b/c"] {
+        let refused = store.write(&path(name), content("x")).await;
+        assert!(matches!(refused, Err(Error::FilePath(_))), "{name}: {refused:?}");
+    }
+
+    assert_eq!(get(&store, "a/b").await.unwrap(), "kept");
+}
+
+#[tokio::test]
+async fn no_link_leads_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), "outside").unwrap();
+    let store = FileStore::open(&folder.path().display().to_string()).unwrap();
+    put(&store, "run/a", "inside").await;
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("run/way")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("secret"), folder.path().join("run/file")).unwrap();
+
+    for name in ["run/way/secret", "run/file", "run/way"] {
+        assert!(matches!(get(&store, name).await, Err(Error::FilePath(_))), "read {name}");
+        assert!(matches!(store.write(&path(name), content("x")).await, Err(Error::FilePath(_))), "write {name}");
+        assert!(matches!(store.list(&path(name)).await, Err(Error::FilePath(_))), "list {name}");
+        assert!(matches!(store.delete(&path(name)).await, Err(Error::FilePath(_))), "delete {name}");
+    }
+    assert_eq!(names(&store, "run").await, ["a"]);
+    store.delete(&path("run")).await.unwrap();
+    assert_eq!(std::fs::read_to_string(outside.path().join("secret")).unwrap(), "outside");
+    assert!(Path::new(&outside.path().join("secret")).exists());
+}
+
+#[test]
+fn hostile_paths_are_refused() {
+    let corpus = [
+        "..",
+        "../a",
+        "a/../../b",
+        "a/..",
+        "/etc/passwd",
+        "//etc/passwd",
+        "a\\b",
+        "..\\..\\a",
+        "C:/a",
+        "c:\\a",
+        "a\0b",
+        "a\nb",
+        "file:///etc/passwd",
+        "FILE:a",
+        "%2e%2e/a",
+        "%2E%2E%2Fa",
+        "%252e%252e%252fa",
+        "%25252e%25252e/a",
+        "..%2fa",
+        "a%5c..%5cb",
+        "a%00b",
+        "%2fetc%2fpasswd",
+        "%252fetc/passwd",
+        "a/./b",
+        ".",
+        "a/%2e/b",
+        "%ff%fe",
+        ".uploads/x",
+        "%2566%2569%256c%2565:a",
+    ];
+    for text in corpus {
+        assert!(FilePath::parse(text).is_err(), "{text:?}");
+    }
+    assert!(FilePath::parse(&"a/".repeat(600)).is_err());
+    assert!(FilePath::parse(&"a".repeat(241)).is_err());
+    for text in ["", "a", "a/b.txt", "a/...", "a/..b", "100%", "50%25", "a#1", "plots/roc curve.png", "é/ü", "a//b/"]
+    {
+        assert!(FilePath::parse(text).is_ok(), "{text:?}");
+    }
+}
