@@ -380,6 +380,7 @@ async fn project_is_declared(catalog: Catalog) {
         sources: Default::default(),
         entities: Default::default(),
         feature_views: Default::default(),
+        feature_services: Default::default(),
         models: Default::default(),
         endpoints: Default::default(),
         monitors: Default::default(),

@@ -60,6 +60,9 @@ pub enum Verb {
         after_help = "Examples:\n  mainspring -C shop init\n  mainspring -C shop init --from orders.csv --label returned --time ordered_at --key order_id"
     )]
     Init(InitArgs),
+    /// Turn another tool's project into a project folder
+    #[command(subcommand)]
+    Import(ImportVerb),
     /// Check the folder: every error with file, line, rule and mending edit
     Validate(Listing),
     /// Show what `apply` would change: exit status 0 nothing, 2 changes, 1 error
@@ -131,6 +134,21 @@ pub struct Listing {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `import`.
+#[derive(Debug, Subcommand)]
+pub enum ImportVerb {
+    /// A Feast repository: its entities, file sources, push sources, feature views and feature services
+    #[command(after_help = "Examples:\n  mainspring -C rides import feast ../feast_repo/feature_repo")]
+    Feast {
+        /// The folder of feature_store.yaml, whose registry is a file
+        #[arg(value_hint = ValueHint::DirPath)]
+        repo: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `init`.

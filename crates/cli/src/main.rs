@@ -52,6 +52,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Init(args) => verbs::init(&place, args).await,
         Verb::Validate(listing) => verbs::validate(&place, listing).await,
+        Verb::Import(verb) => verbs::import(&place, verb),
         Verb::Plan(listing) => verbs::plan(&place, listing).await,
         Verb::Apply(args) => verbs::apply(&place, args).await,
         Verb::Run(args) => verbs::run(&place, args).await,

@@ -170,7 +170,7 @@ impl FeatureStore {
         fresh.computed_at = self.last_materialization(view).await?.map(|last| last.at);
         if let Some(state) = self.online.view(&schema)?.state() {
             let OnlineState { version, until, latest_event_time, materialized_at, .. } = state.as_ref();
-            fresh.online_version = Some(*version);
+            fresh.online_version = *version;
             fresh.online_until = time(*until);
             fresh.online_latest_event_time = time(*latest_event_time);
             fresh.online_at = time(Some(*materialized_at));

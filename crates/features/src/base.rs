@@ -30,6 +30,8 @@ pub(crate) struct Base {
     pub(crate) identity: Vec<String>,
     /// The column that numbers rows of equal values, where that is needed.
     pub(crate) number: Option<String>,
+    /// The payload column by which rows of equal times are ordered, before anything else.
+    pub(crate) written_at: Option<String>,
 }
 
 /// The table in which a view's rows are kept.
@@ -130,7 +132,12 @@ pub(crate) fn of_events(project: &Project, view: &FeatureView, events: DataFrame
         columns.push((name.to_owned(), parse(&aggregate.name, of)?));
         payload.push(name.to_owned());
     }
-    let key = source.map(|source| source.key.as_slice()).unwrap_or_default();
+    let push_id = [mainspring_spec::PUSH_ID.to_owned()];
+    let key = match source {
+        // Each pushed row is an event of its own, and keeps its number.
+        Some(source) if source.is_pushed() && source.key.is_empty() => push_id.as_slice(),
+        source => source.map(|source| source.key.as_slice()).unwrap_or_default(),
+    };
     for (part, name) in key.iter().enumerate() {
         columns.push((format!("{IDENTITY}{part}"), column(name)));
     }
@@ -211,6 +218,19 @@ fn shaped(
             number = Some(name);
         }
     }
+    if let Some(written_at) = &view.written_at {
+        let role = "its written_at";
+        let missing =
+            || Error::MissingColumn { view: view.name.clone(), column: written_at.clone(), role: role.into() };
+        let field = fields.iter().find(|field| field.name == *written_at).ok_or_else(missing)?;
+        if field.data_type != DataType::Timestamp {
+            return Err(Error::WrittenAt {
+                view: view.name.clone(),
+                column: written_at.clone(),
+                found: field.data_type,
+            });
+        }
+    }
     let schema = ViewSchema {
         view: view.name.clone(),
         fingerprint: fingerprint(project, view),
@@ -220,5 +240,5 @@ fn shaped(
         known_at,
         payload: fields,
     };
-    Ok(Base { schema, rows, identity, number })
+    Ok(Base { schema, rows, identity, number, written_at: view.written_at.clone() })
 }

@@ -39,6 +39,18 @@ pub enum Error {
         /// What the column is to the view.
         role: String,
     },
+    /// A column that should be a moment is none.
+    #[error(
+        "feature view `{view}`: `{column}` is its written_at and has type {found}; cast it to timestamp in the query"
+    )]
+    WrittenAt {
+        /// The view.
+        view: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        found: mainspring_spec::DataType,
+    },
     /// A column has a type that features cannot have.
     #[error(
         "feature view `{view}`: `{column}` has type {found}, which a feature cannot have; cast it in SQL to a boolean, a number, text, a timestamp or a date"
@@ -195,6 +207,43 @@ pub enum Error {
         /// What cannot be read.
         what: &'static str,
     },
+    /// Nothing takes a push of this name.
+    #[error("nothing is pushed as `{push}`; sources take pushes as: {known}")]
+    UnknownPush {
+        /// The name.
+        push: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A view whose rows nobody can write directly.
+    #[error("feature view `{view}` takes no rows from clients: {reason}")]
+    NotWritable {
+        /// The view.
+        view: String,
+        /// Why, and the edit that mends it.
+        reason: String,
+    },
+    /// A push that cannot be taken as it is.
+    #[error("the push to `{source_name}` cannot be taken: {reason}")]
+    Push {
+        /// The source.
+        source_name: String,
+        /// Why, and what mends it.
+        reason: String,
+    },
+    /// So much was pushed that has not landed in the lake yet, that no more is taken.
+    #[error(
+        "{rows} rows pushed to `{source_name}` wait to land in the lake, and no more are taken until they do; see the server's log"
+    )]
+    PushesWaiting {
+        /// The source.
+        source_name: String,
+        /// How many.
+        rows: u64,
+    },
+    /// Pushed rows were refused by their source's rules, or could not land.
+    #[error(transparent)]
+    Ingest(#[from] mainspring_ingest::Error),
     /// A declaration does not resolve.
     #[error("{0}")]
     Project(String),

@@ -2,11 +2,14 @@
 //!
 //! A row id is a hash of what names the row: the key of its source, or else its values. It does not depend on when, in
 //! which file or in which order a row was read, so a view computed again has the same ids, and sums add in the same order.
+//! Where a view says when its rows were written, the id is led by that moment, so that the row written last comes last.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Int64Type, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::{
+    DataType as ArrowType, Field as ArrowField, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
+};
 use arrow::row::{RowConverter, SortField};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -38,6 +41,7 @@ pub(crate) async fn with_row_ids(base: Base, salt: u64) -> Result<SendableRecord
     let sorts = identity.iter().map(|&place| SortField::new(input.field(place).data_type().clone())).collect();
     let converter = RowConverter::new(sorts)?;
     let number = base.number.as_ref().map(|name| input.index_of(name)).transpose()?;
+    let written_at = base.written_at.as_ref().map(|name| input.index_of(name)).transpose()?;
     let schema = output.clone();
     let with_ids = rows.map(move |batch| {
         let batch = batch?;
@@ -45,6 +49,9 @@ pub(crate) async fn with_row_ids(base: Base, salt: u64) -> Result<SendableRecord
         let mut ids = hashes(&converter, &parts, batch.num_rows())?;
         if let Some(number) = number {
             number_equals(&mut ids, batch.column(number).as_primitive::<Int64Type>().values(), salt);
+        }
+        if let Some(written_at) = written_at {
+            lead_by_time(&mut ids, batch.column(written_at).as_primitive::<TimestampMicrosecondType>());
         }
         let mut columns: Vec<ArrayRef> = batch.columns().iter().take(kept).cloned().collect();
         columns.push(Arc::new(Int64Array::from_iter_values(ids.into_iter().map(u64::cast_signed))));
@@ -58,6 +65,17 @@ fn hashes(converter: &RowConverter, parts: &[ArrayRef], rows: usize) -> Result<V
         return Ok(vec![0; rows]);
     }
     Ok(converter.convert_columns(parts)?.iter().map(|row| XxHash64::oneshot(0, row.as_ref())).collect())
+}
+
+/// Puts a moment before the hash: 53 bits of microseconds, which reach to the year 2112, and 11 bits that tell rows
+/// of one microsecond apart. No moment comes before every other.
+fn lead_by_time(ids: &mut [u64], moments: &TimestampMicrosecondArray) {
+    const LOW_BITS: u32 = 11;
+    const LAST: i64 = (1 << 52) - 1;
+    for (row, id) in ids.iter_mut().enumerate() {
+        let moment = if moments.is_null(row) { -LAST } else { moments.value(row).clamp(-LAST, LAST) };
+        *id = (moment << LOW_BITS).cast_unsigned() | (*id & ((1 << LOW_BITS) - 1));
+    }
 }
 
 /// Sets equal rows apart in the low bits. The high bits, which order a row among others of its times, stay those of its

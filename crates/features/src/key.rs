@@ -21,7 +21,7 @@ pub(crate) fn encode<'a>(values: impl IntoIterator<Item = &'a Value>, out: &mut 
     true
 }
 
-fn part(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn part(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend(bytes);
 }

@@ -34,6 +34,8 @@ mod join;
 mod key;
 mod online;
 mod plan;
+mod push;
+mod read;
 mod records;
 mod schema;
 mod store;
@@ -53,6 +55,8 @@ pub use online::{
     OnlineStore, OnlineViews, RequestRows, RowKey, TailRow, ViewTails,
 };
 pub use plan::{FeaturePlan, From, Output, ViewUse, stored_views};
+pub use push::{PUSH_ROWS_MAX, Push, PushReport, PushTo, Turns};
+pub use read::{ENTITIES_MAX, EntityValue, ReadAnswer, ReadOutput, ReadPlan, Status, ValueRef};
 pub use records::{Freshness, Materialization, Scope};
 pub use schema::{EVENT_TIME, KNOWN_AT, ROW_ID, ViewSchema};
 pub use store::{FeatureStore, OnlineOptions};

@@ -170,7 +170,7 @@ pub(crate) fn fingerprint(project: &Project, view: &FeatureView) -> String {
     let source = view.from.as_ref().and_then(|from| project.sources.get(from));
     let upstream = view.from.as_ref().and_then(|from| project.feature_views.get(from));
     let operands: Vec<_> = view.aggregates.iter().filter_map(|aggregate| aggregate.of.as_deref()).collect();
-    let parts = serde_json::json!([
+    let mut parts = serde_json::json!([
         2, // The layout of the table. Raised when rows are made otherwise from the same declaration.
         project.entity_keys(view),
         view.sql,
@@ -183,5 +183,9 @@ pub(crate) fn fingerprint(project: &Project, view: &FeatureView) -> String {
         source.map(|source| (&source.event_time, &source.known_at, &source.key)),
         upstream.map(|view| (&view.event_time, &view.known_at)),
     ]);
+    // Only where it is declared: so views without it keep the digest that they had before there was such a key.
+    if let (Some(written_at), Some(parts)) = (&view.written_at, parts.as_array_mut()) {
+        parts.push(serde_json::json!({ "written_at": written_at }));
+    }
     hex::encode(Sha256::digest(parts.to_string().as_bytes()))
 }

@@ -38,8 +38,6 @@ pub struct FeatureStore {
     pub(crate) project: Arc<Project>,
     pub(crate) online: Arc<OnlineViews>,
     pub(crate) options: OnlineOptions,
-    /// Held while something of the online store is written.
-    pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl FeatureStore {
@@ -59,13 +57,13 @@ impl FeatureStore {
         options: OnlineOptions,
     ) -> Self {
         let online = Arc::new(OnlineViews::new(store, options.cache_bytes));
-        Self { lake, catalog, project, online, options, writing: Arc::default() }
+        Self { lake, catalog, project, online, options }
     }
 
     /// Opens the feature store of a project without its online store, which one process at a time may hold.
     #[must_use]
     pub fn offline(lake: Lake, catalog: Catalog, project: Arc<Project>) -> Self {
-        Self::open(lake, catalog, Arc::new(crate::online::NoStore), project)
+        Self::open(lake, catalog, Arc::new(crate::online::NoStore::default()), project)
     }
 
     /// The same store for the project as it is declared now.
@@ -99,7 +97,11 @@ impl FeatureStore {
             let features = crate::schema::feature_fields(declared, &stored.document.payload)?;
             return Ok(ViewSchema { features, ..stored.document });
         }
-        Ok(base(&self.lake, &self.project, declared, &BTreeMap::new()).await?.schema)
+        match base(&self.lake, &self.project, declared, &BTreeMap::new()).await {
+            Ok(base) => Ok(base.schema),
+            // Before the tables are there, the declared columns of sources tell the same.
+            Err(error) => self.schema_of_declared(declared).await?.ok_or(error),
+        }
     }
 
     /// The features of any view with their types.

@@ -30,6 +30,15 @@ pub enum Error {
     /// The dependency graph of the project has a circle.
     #[error("the project's objects depend on each other in a circle: {0}")]
     Cycle(String),
+    /// A run that something waited for has failed tasks.
+    #[error("run {run} failed; `mainspring run` shows which task and why, and so does the console at /runs/{run}")]
+    Failed {
+        /// The run.
+        run: String,
+    },
+    /// The feature store did not do what it was asked.
+    #[error(transparent)]
+    Features(#[from] mainspring_features::Error),
     /// The catalog did not do what it was asked.
     #[error(transparent)]
     Catalog(#[from] mainspring_catalog::Error),

@@ -7,13 +7,18 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
+    new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType as ArrowType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType as ArrowType, Date32Type, Field, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::error::ArrowError;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
 use mainspring_spec::DataType;
 
 use crate::types::arrow_type;
@@ -32,6 +37,8 @@ enum Plain {
     Text,
     Timestamp,
     Date,
+    /// A list or struct, which becomes JSON text.
+    Nested,
 }
 
 /// How one column is cast.
@@ -61,6 +68,7 @@ impl Cast {
             Plain::Null | Plain::Text => true,
             Plain::Bool | Plain::Int => matches!(to, DataType::Bool | DataType::Int64 | DataType::Float64),
             Plain::Float => matches!(to, DataType::Int64 | DataType::Float64),
+            Plain::Nested => false,
             Plain::Timestamp | Plain::Date => matches!(to, DataType::Timestamp | DataType::Date),
         };
         if allowed { Ok(Self { from: plain, to }) } else { Err(format!("is {from} in the file and declared {to}")) }
@@ -73,6 +81,9 @@ impl Cast {
     pub fn apply(&self, array: &ArrayRef) -> Result<Casted, ArrowError> {
         if self.from == Plain::Null {
             return Ok(Casted { array: new_null_array(&arrow_type(self.to), array.len()), failed: None });
+        }
+        if self.from == Plain::Nested {
+            return Ok(Casted { array: Arc::new(json_texts(array)?), failed: None });
         }
         let simple = simplify(array, self.from, self.to)?;
         let casted = self.convert(&simple)?;
@@ -139,6 +150,9 @@ fn plain(from: &ArrowType) -> Option<Plain> {
         ArrowType::Dictionary(_, values) => plain(values)?,
         ArrowType::RunEndEncoded(_, values) => plain(values.data_type())?,
         other if other.is_integer() => Plain::Int,
+        ArrowType::List(_) | ArrowType::LargeList(_) | ArrowType::FixedSizeList(..) | ArrowType::Struct(_) => {
+            Plain::Nested
+        }
         _ => return None,
     })
 }
@@ -152,6 +166,8 @@ pub(crate) fn nearest(from: &ArrowType) -> Option<DataType> {
         Plain::Float => DataType::Float64,
         Plain::Timestamp => DataType::Timestamp,
         Plain::Date => DataType::Date,
+        // What it is for only a person can say.
+        Plain::Nested => return None,
     })
 }
 
@@ -167,6 +183,7 @@ fn simplify(array: &ArrayRef, plain: Plain, to: DataType) -> Result<ArrayRef, Ar
         Plain::Timestamp => instant,
         Plain::Date if to == DataType::Timestamp => instant,
         Plain::Date => ArrowType::Date32,
+        Plain::Nested => array.data_type().clone(),
     };
     if array.data_type() == &target {
         return Ok(Arc::clone(array));
@@ -177,6 +194,31 @@ fn simplify(array: &ArrayRef, plain: Plain, to: DataType) -> Result<ArrayRef, Ar
         return cast_with_options(&unzoned, &target, &options);
     }
     cast_with_options(array, &target, &options)
+}
+
+/// Each value as JSON on one line. Numbers are written as 64-bit floats, so that they read back as what they were.
+fn json_texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
+    const NAME: &str = "v";
+    let wide = match array.data_type() {
+        ArrowType::List(item) if item.data_type().is_floating() => {
+            let item = Field::new(item.name(), ArrowType::Float64, true);
+            cast_with_options(array, &ArrowType::List(Arc::new(item)), &CastOptions::default())?
+        }
+        _ => Arc::clone(array),
+    };
+    let schema = Arc::new(Schema::new(vec![Field::new(NAME, wide.data_type().clone(), true)]));
+    let batch = RecordBatch::try_new(schema, vec![wide])?;
+    let mut lines = Vec::new();
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
+    writer.write(&batch)?;
+    writer.finish()?;
+    let lines = String::from_utf8(lines).map_err(|error| ArrowError::JsonError(error.to_string()))?;
+    let texts = lines.lines().enumerate().map(|(row, line)| {
+        // {"v":…}
+        let value = line.get(NAME.len() + 4..line.len().saturating_sub(1));
+        value.filter(|_| array.is_valid(row))
+    });
+    Ok(texts.collect())
 }
 
 /// The values that were there before and are null now.

@@ -89,12 +89,28 @@ pub enum Error {
         /// What is wrong and what mends it.
         reason: String,
     },
+    /// A Feast repository cannot be imported.
+    #[error("cannot import the Feast repository {repo}: {reason}")]
+    Feast {
+        /// Its folder.
+        repo: String,
+        /// What is wrong and what mends it.
+        reason: String,
+    },
     /// A file of a new project cannot be written.
     #[error("cannot write `{path}`: {reason}")]
     Write {
         /// The file.
         path: String,
         /// What the system said.
+        reason: String,
+    },
+    /// Pushed rows break a rule of their source; none of them is taken.
+    #[error("source `{name}` refuses the push: {reason}")]
+    Pushed {
+        /// The source.
+        name: String,
+        /// Which rows, and what is wrong with them.
         reason: String,
     },
     /// A computation over rows failed.

@@ -80,6 +80,9 @@ impl Ingestor {
     /// the report says why, and the others land.
     pub async fn ingest(&self, source: &str, principal: &Principal, progress: &dyn Progress) -> Result<IngestReport> {
         let source = self.source(source)?;
+        if source.is_pushed() {
+            return self.ingest_pushed(source).await;
+        }
         let table = table_name(&source.name)?;
         let version = self.lake.version(&table).await?;
         // Records of a table that is gone say nothing.

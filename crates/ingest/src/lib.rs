@@ -12,7 +12,7 @@
 //!   dropped, together.
 //! - **Nothing is lost in a cast**: `5.0` is the integer 5, `5.5` breaks the row.
 //!
-//! [`infer`] goes the other way: from a file to the declaration, and to a whole project that trains and serves.
+//! Rows that clients push are judged by the same rules ([`judge_pushed`]). [`infer`] goes the other way: from a file to the declaration, and to a whole project that trains and serves.
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
@@ -25,6 +25,7 @@ mod documents;
 mod dry_run;
 mod error;
 mod expression;
+pub mod feast;
 mod file;
 pub mod infer;
 mod ingestor;
@@ -35,6 +36,7 @@ mod landing;
 mod plan;
 mod profile;
 mod profiler;
+mod pushed;
 mod quarantine;
 mod read;
 mod report;
@@ -48,5 +50,6 @@ pub use dry_run::dry_run;
 pub use error::{Error, Result};
 pub use ingestor::{Hook, Ingestor, quarantine_name, table_name};
 pub use profile::{ColumnProfile, ColumnSketch, Histogram, Profile, Quantile, Sketch, TopValue};
+pub use pushed::{judge_pushed, make_pushed_table, pushed_app};
 pub use report::{CheckResult, FileOutcome, FileReport, IngestReport};
 pub use types::{arrow_type, column_type, table_schema};

@@ -18,20 +18,18 @@ pub fn arrow_type(data_type: DataType) -> ArrowType {
     }
 }
 
-/// The columns of a source's table: the declared ones, then the derived ones.
+/// The columns of a source's table: the declared ones, then the derived ones, then those that every pushed table has.
 ///
 /// All may be null as far as the table knows; what must not be null is a check, so that a check can be added or taken
 /// away without rewriting the table.
 #[must_use]
 pub fn table_schema(source: &Source) -> SchemaRef {
-    let declared = source.columns.iter().map(|c| Field::new(&c.name, arrow_type(c.data_type), true));
-    let derived = source.derive.iter().map(|d| Field::new(&d.name, arrow_type(d.data_type), true));
-    Arc::new(Schema::new(declared.chain(derived).collect::<Vec<_>>()))
+    let columns = source.table_columns().into_iter();
+    Arc::new(Schema::new(columns.map(|c| Field::new(c.name, arrow_type(c.data_type), true)).collect::<Vec<_>>()))
 }
 
 /// The declared type of a column of the source's table.
 #[must_use]
 pub fn column_type(source: &Source, name: &str) -> Option<DataType> {
-    let declared = source.columns.iter().find(|c| c.name == name).map(|c| c.data_type);
-    declared.or_else(|| source.derive.iter().find(|d| d.name == name).map(|d| d.data_type))
+    source.table_columns().into_iter().find(|column| column.name == name).map(|column| column.data_type)
 }

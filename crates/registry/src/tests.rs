@@ -195,6 +195,7 @@ async fn gates_declared_now_count_before_those_of_the_training() {
         sources: BTreeMap::new(),
         entities: BTreeMap::new(),
         feature_views: BTreeMap::new(),
+        feature_services: BTreeMap::new(),
         models: BTreeMap::from([("delay".into(), model)]),
         endpoints: BTreeMap::new(),
         monitors: BTreeMap::new(),

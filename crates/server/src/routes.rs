@@ -45,6 +45,7 @@ pub fn router(app: App) -> Router {
         .merge(faces::oip::router(served(&app)))
         .merge(faces::predict::router(served(&app)))
         .merge(faces::mlflow::router(app.clone()))
+        .merge(faces::feast::router(app.clone()))
         .merge(slow)
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(app, guard))

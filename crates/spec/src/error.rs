@@ -31,6 +31,24 @@ pub enum Error {
         /// The name.
         input: String,
     },
+    /// No feature service has this name.
+    #[error("there is no feature service `{name}`{}", hint(help))]
+    UnknownService {
+        /// The name asked for.
+        name: String,
+        /// What to write instead, or empty.
+        help: String,
+    },
+    /// A feature of a service means nothing, or several things.
+    #[error("feature service `{service}`: {message}{}", hint(help))]
+    UnresolvedService {
+        /// The service.
+        service: String,
+        /// What is wrong.
+        message: String,
+        /// What to write instead, or empty.
+        help: String,
+    },
     /// A name that no object may have.
     #[error("`{name}` cannot be a name: {reason}")]
     BadName {

@@ -20,6 +20,8 @@ pub enum ObjectKind {
     Entity,
     /// See [`crate::FeatureView`].
     FeatureView,
+    /// See [`crate::FeatureService`].
+    FeatureService,
     /// See [`crate::Model`].
     Model,
     /// See [`crate::Endpoint`].
@@ -34,11 +36,12 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// All kinds, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Project,
         Self::Source,
         Self::Entity,
         Self::FeatureView,
+        Self::FeatureService,
         Self::Model,
         Self::Endpoint,
         Self::Monitor,
@@ -54,6 +57,7 @@ impl ObjectKind {
             Self::Source => "source",
             Self::Entity => "entity",
             Self::FeatureView => "feature_view",
+            Self::FeatureService => "feature_service",
             Self::Model => "model",
             Self::Endpoint => "endpoint",
             Self::Monitor => "monitor",
@@ -67,6 +71,7 @@ impl ObjectKind {
     pub const fn words(self) -> &'static str {
         match self {
             Self::FeatureView => "feature view",
+            Self::FeatureService => "feature service",
             other => other.as_str(),
         }
     }

@@ -27,7 +27,7 @@ pub const PROJECT_FILE: &str = "mainspring.yaml";
 /// A folder of declarations and the kinds of object its files may hold.
 const FOLDERS: [(&str, &[ObjectKind]); 6] = [
     ("sources", &[ObjectKind::Source]),
-    ("features", &[ObjectKind::Entity, ObjectKind::FeatureView]),
+    ("features", &[ObjectKind::Entity, ObjectKind::FeatureView, ObjectKind::FeatureService]),
     ("models", &[ObjectKind::Model]),
     ("endpoints", &[ObjectKind::Endpoint]),
     ("monitors", &[ObjectKind::Monitor]),
@@ -36,11 +36,12 @@ const FOLDERS: [(&str, &[ObjectKind]); 6] = [
 
 /// The keys that tell a document's kind, so ordered that one which may also be a mere reference (a monitor names its
 /// `endpoint`) comes after the kind that has it.
-const KIND_KEYS: [ObjectKind; 8] = [
+const KIND_KEYS: [ObjectKind; 9] = [
     ObjectKind::Workflow,
     ObjectKind::Monitor,
     ObjectKind::Endpoint,
     ObjectKind::Model,
+    ObjectKind::FeatureService,
     ObjectKind::FeatureView,
     ObjectKind::Entity,
     ObjectKind::Source,
@@ -92,6 +93,7 @@ impl Project {
             sources: BTreeMap::new(),
             entities: BTreeMap::new(),
             feature_views: BTreeMap::new(),
+            feature_services: BTreeMap::new(),
             models: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             monitors: BTreeMap::new(),
@@ -303,6 +305,7 @@ impl Reader<'_> {
             ObjectKind::Source => put(&mut project.sources, name, &declared.node),
             ObjectKind::Entity => put(&mut project.entities, name, &declared.node),
             ObjectKind::FeatureView => put(&mut project.feature_views, name, &declared.node),
+            ObjectKind::FeatureService => put(&mut project.feature_services, name, &declared.node),
             ObjectKind::Model => put(&mut project.models, name, &declared.node),
             ObjectKind::Endpoint => put(&mut project.endpoints, name, &declared.node),
             ObjectKind::Monitor => put(&mut project.monitors, name, &declared.node),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{quote, suggest};
 use crate::error::{Error, Result};
-use crate::model::{DataType, FeatureView, Field, Model, Project, ViewKind};
+use crate::model::{DataType, FeatureView, Field, Model, Project, Source, ViewKind};
 
 /// One input of a model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,13 +97,11 @@ impl Project {
     #[must_use]
     pub fn table_columns(&self, table: &str) -> Option<Vec<Field>> {
         if let Some(source) = self.sources.get(table) {
-            let columns = source.columns.iter().map(|c| Field { name: c.name.clone(), data_type: c.data_type });
-            let derived = source.derive.iter().map(|d| Field { name: d.name.clone(), data_type: d.data_type });
-            return Some(columns.chain(derived).collect());
+            return Some(source.table_columns());
         }
         let view = self.feature_views.get(table).filter(|view| view.kind() == ViewKind::Sql)?;
         let mut columns = self.entity_keys(view).to_vec();
-        let times = [&view.event_time, &view.known_at];
+        let times = [&view.event_time, &view.known_at, &view.written_at];
         let times = times.into_iter().flatten().map(|t| Field { name: t.clone(), data_type: DataType::Timestamp });
         columns.extend(times.chain(view.columns.iter().cloned()));
         let mut seen = BTreeSet::new();
@@ -169,6 +167,48 @@ impl Project {
                 Err(Unresolved { help: unresolved.help.or(help), ..unresolved })
             }
         }
+    }
+
+    /// The features of a service, each with its view, in order.
+    ///
+    /// # Errors
+    /// When there is no such service, or one of its items means nothing.
+    pub fn service_features(&self, service: &str) -> Result<Vec<(String, String)>> {
+        let declared = self.feature_services.get(service).ok_or_else(|| Error::UnknownService {
+            name: service.to_owned(),
+            help: suggest(service, self.feature_services.keys().map(String::as_str)).unwrap_or_default(),
+        })?;
+        let mut features = vec![];
+        for item in &declared.features {
+            features.extend(self.service_item(item).map_err(|unresolved| Error::UnresolvedService {
+                service: service.to_owned(),
+                message: unresolved.message,
+                help: unresolved.help.unwrap_or_default(),
+            })?);
+        }
+        Ok(features)
+    }
+
+    /// What one item of a service's `features` means.
+    pub(crate) fn service_item(&self, item: &str) -> std::result::Result<Vec<(String, String)>, Unresolved> {
+        match item.strip_suffix(".*") {
+            Some(view) => {
+                let features = self.find_view(view)?.feature_names().into_iter();
+                Ok(features.map(|feature| (view.to_owned(), feature)).collect())
+            }
+            None => self.find_feature(item).map(|found| vec![found]),
+        }
+    }
+
+    /// The sources into which a push of a name goes: those that list it, or the pushed source that is called so.
+    #[must_use]
+    pub fn pushed_sources(&self, push: &str) -> Vec<&Source> {
+        let listed: Vec<&Source> =
+            self.sources.values().filter(|source| source.push.iter().any(|name| name == push)).collect();
+        if listed.is_empty() {
+            return self.sources.get(push).filter(|source| source.is_pushed()).into_iter().collect();
+        }
+        listed
     }
 
     fn find_view(&self, view: &str) -> std::result::Result<&FeatureView, Unresolved> {

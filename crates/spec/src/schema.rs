@@ -4,14 +4,15 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use crate::graph::ObjectKind;
-use crate::model::{Endpoint, Entity, FeatureView, Model, Monitor, ProjectFile, Source, Workflow};
+use crate::model::{Endpoint, Entity, FeatureService, FeatureView, Model, Monitor, ProjectFile, Source, Workflow};
 
 /// The kinds that are written in YAML and so have a schema.
-pub const KINDS_WITH_SCHEMA: [ObjectKind; 8] = [
+pub const KINDS_WITH_SCHEMA: [ObjectKind; 9] = [
     ObjectKind::Project,
     ObjectKind::Source,
     ObjectKind::Entity,
     ObjectKind::FeatureView,
+    ObjectKind::FeatureService,
     ObjectKind::Model,
     ObjectKind::Endpoint,
     ObjectKind::Monitor,
@@ -32,6 +33,7 @@ pub fn schema(kind: ObjectKind) -> Option<Value> {
         ObjectKind::Source => of::<Source>(),
         ObjectKind::Entity => of::<Entity>(),
         ObjectKind::FeatureView => of::<FeatureView>(),
+        ObjectKind::FeatureService => of::<FeatureService>(),
         ObjectKind::Model => of::<Model>(),
         ObjectKind::Endpoint => of::<Endpoint>(),
         ObjectKind::Monitor => of::<Monitor>(),
@@ -86,6 +88,14 @@ pub(crate) fn exactly_one_of(schema: &mut Schema, keys: &[&str]) {
 /// The transform of [`crate::Check`]'s schema.
 pub(crate) fn one_rule(schema: &mut Schema) {
     exactly_one_of(schema, &CHECK_RULES);
+}
+
+/// The keys that say where a source's rows come from, exactly one of which is given.
+pub(crate) const SOURCE_ORIGINS: [&str; 2] = ["path", "push"];
+
+/// The transform of [`Source`]'s schema.
+pub(crate) fn one_origin(schema: &mut Schema) {
+    exactly_one_of(schema, &SOURCE_ORIGINS);
 }
 
 /// The transform of [`FeatureView`]'s schema.

@@ -231,3 +231,57 @@ fn mistakes_are_bounded_and_counted() {
     assert_eq!(found.found.len(), mainspring_spec::DIAGNOSTICS_MAX);
     assert!(found.omitted >= 400, "{}", found.omitted);
 }
+
+#[test]
+fn pushed_source_has_no_files_and_judges_rows_one_by_one() {
+    let source = |keys: &str| {
+        let text = format!("source: clicks\n{keys}columns: [{{name: user, type: string}}]\n");
+        written("sources/clicks.yaml", text)
+    };
+
+    assert!(source("push: [clicks]\n").is_empty());
+    assert_eq!(rules(&source("")), ["one_origin"]);
+    assert_eq!(rules(&source("push: [clicks]\npath: clicks.csv\n")), ["one_origin"]);
+    assert_eq!(rules(&source("push: [clicks]\nformat: csv\n")), ["misplaced_key"]);
+    assert_eq!(rules(&source("push: ['']\n")), ["empty_value"]);
+    assert_eq!(rules(&source("push: [clicks]\nchecks: [{unique: [user]}]\n")), ["misplaced_key"]);
+}
+
+#[test]
+fn column_that_every_pushed_table_has_is_not_declared_again() {
+    let text = "source: clicks\npush: [clicks]\ncolumns: [{name: pushed_at, type: timestamp}]\n";
+
+    assert_eq!(rules(&written("sources/clicks.yaml", text)), ["duplicate_column"]);
+}
+
+shown!(
+    a_service_of_a_feature_that_no_view_has,
+    written(
+        "features/board.yaml",
+        "feature_service: board\nfeatures: [customer_orders.*, customer_orders.orders_8d]\n"
+    )
+);
+
+#[test]
+fn service_lists_each_feature_once_and_at_least_one() {
+    let service =
+        |features: &str| written("features/board.yaml", format!("feature_service: board\nfeatures: {features}\n"));
+
+    assert!(service("[customer_orders.*]").is_empty());
+    assert_eq!(rules(&service("[]")), ["empty_value"]);
+    assert_eq!(rules(&service("[customer_orders.*, customer_orders.orders_7d]")), ["duplicate_column"]);
+}
+
+#[test]
+fn written_at_and_json_mean_something_only_in_sql_views_with_times_and_features() {
+    let view = |keys: &str| {
+        let text = format!(
+            "feature_view: spent\nentity: customer\nsql: select * from orders\n{keys}features: {{amount: a}}\n"
+        );
+        written("features/spent.yaml", text)
+    };
+
+    assert!(view("event_time: placed_at\nwritten_at: decided_at\njson: [amount]\n").is_empty());
+    assert_eq!(rules(&view("written_at: decided_at\n")), ["missing_key"]);
+    assert_eq!(rules(&view("json: [amont]\n")), ["unknown_reference"]);
+}

@@ -1,10 +1,12 @@
 //! The verbs, each a few lines over one layer.
 
+mod import;
 mod people;
 mod project;
 mod serve;
 mod work;
 
+pub use import::import;
 pub use people::{audit, key, promote, rollback};
 pub use project::{apply, commit, config, init, plan, schema, validate};
 pub use serve::{Running, asked_to_stop, serve, start};

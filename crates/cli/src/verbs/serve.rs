@@ -32,6 +32,8 @@ use crate::wiring::{PARALLEL, Stores};
 
 /// How often the server looks whether something else is applied or live.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// How often pushed rows land in the lake: one commit for all that came since.
+const LAND: Duration = Duration::from_secs(2);
 /// The file in the state folder that says where the server of this folder listens.
 const ADDRESS_FILE: &str = "server.json";
 
@@ -44,6 +46,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     following: JoinHandle<()>,
+    landing: JoinHandle<()>,
     keys: JoinHandle<()>,
     webhooks: JoinHandle<()>,
     address_file: PathBuf,
@@ -122,6 +125,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     // keys made or revoked by another process are known within a second
     let keys = stores.identity.keep_fresh();
     let webhooks = tokio::spawn(webhooks.run());
+    let landing = tokio::spawn(land_pushed(layers.clone()));
     let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project));
     let (stop, mut stopped) = watch::channel(false);
     let until = async move {
@@ -131,13 +135,14 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     let address_file = stores.config.state.join(ADDRESS_FILE);
     let claim = claim(&address_file, &Address { process: std::process::id(), url: format!("http://{address}") })
         .with_context(|| format!("cannot write {}", address_file.display()))?;
-    Ok(Running { app, address, stop, server, following, keys, webhooks, address_file, _claim: claim })
+    Ok(Running { app, address, stop, server, following, landing, keys, webhooks, address_file, _claim: claim })
 }
 
 impl Running {
     /// Answers what is under way, writes what is queued, and ends.
     pub async fn stop(self) -> Result<(), Failure> {
         self.following.abort();
+        self.landing.abort();
         self.keys.abort();
         // what is under way is sent again after the next start
         self.webhooks.abort();
@@ -151,6 +156,20 @@ impl Running {
         self.app.serve.shutdown().await;
         self.app.catalog.close().await;
         Ok(())
+    }
+}
+
+/// Brings what clients push into the lake, for as long as the server runs. What is cut short waits in the online store.
+async fn land_pushed(layers: Arc<ArcSwap<Layers>>) {
+    let mut ticks = tokio::time::interval(LAND);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match layers.load_full().features.land_all_pushed().await {
+            Ok(0) => {}
+            Ok(rows) => tracing::debug!(rows, "pushed rows landed"),
+            Err(error) => tracing::error!(%error, "pushed rows cannot land; they wait"),
+        }
     }
 }
 

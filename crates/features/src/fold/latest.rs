@@ -22,7 +22,7 @@ impl LatestFold {
 }
 
 /// The place of the latest row at a moment.
-pub(super) fn latest(tail: &Tail, at: i64, ttl: Option<i64>) -> Option<usize> {
+pub(crate) fn latest(tail: &Tail, at: i64, ttl: Option<i64>) -> Option<usize> {
     let happened = tail.happened(None, at);
     let row = if tail.hindsight() { happened.rev().find(|&row| tail.known(row, at))? } else { happened.last()? };
     fresh(tail.event_time(row), at, ttl).then_some(row)

@@ -8,7 +8,7 @@ mod tail;
 mod window;
 
 pub use latest::LatestFold;
-pub(crate) use latest::fresh;
+pub(crate) use latest::{fresh, latest};
 pub use tail::Tail;
 pub use window::{WindowFold, aggregate_type};
 

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use mainspring_spec::DataType;
 
+use crate::read::ValueRef;
 use crate::value::Value;
 
 /// The rows of one entity, ascending by event time, then by when they became known, then by row id.
@@ -118,6 +119,20 @@ impl TailColumn {
             Self::Float { values, valid } if valid[row] => Value::Float(values[row]),
             Self::Float { .. } => Value::Null,
             Self::Text(values) => values[row].clone().map_or(Value::Null, Value::Text),
+        }
+    }
+
+    fn value_ref(&self, row: usize) -> ValueRef<'_> {
+        match self {
+            Self::Int { valid, .. } | Self::Float { valid, .. } if !valid[row] => ValueRef::Null,
+            Self::Int { data_type, values, .. } => match data_type {
+                DataType::Bool => ValueRef::Bool(values[row] != 0),
+                DataType::Timestamp => ValueRef::Timestamp(values[row]),
+                DataType::Date => ValueRef::Date(i32::try_from(values[row]).unwrap_or_default()),
+                _ => ValueRef::Int(values[row]),
+            },
+            Self::Float { values, .. } => ValueRef::Float(values[row]),
+            Self::Text(values) => values[row].as_deref().map_or(ValueRef::Null, ValueRef::Text),
         }
     }
 
@@ -244,6 +259,11 @@ impl Tail {
         self.columns.get(column).map_or(Value::Null, |column| column.value(row))
     }
 
+    /// The value of a payload column in a row, where it lies.
+    pub(crate) fn value_ref(&self, column: usize, row: usize) -> ValueRef<'_> {
+        self.columns.get(column).map_or(ValueRef::Null, |column| column.value_ref(row))
+    }
+
     pub(super) fn column(&self, column: usize) -> Option<&TailColumn> {
         self.columns.get(column)
     }
@@ -273,7 +293,7 @@ impl Tail {
         self.hindsight
     }
 
-    pub(super) fn event_time(&self, row: usize) -> i64 {
+    pub(crate) fn event_time(&self, row: usize) -> i64 {
         self.event_time[row]
     }
 }

@@ -20,6 +20,7 @@ pub fn check<S: OnlineStore>(mut open: impl FnMut() -> S) {
     entities_and_spaces_are_apart(&open());
     deleted_rows_are_gone(&open());
     notes_are_written_with_their_rows(&open());
+    several_spaces_are_written_together(&open());
     cleared_spaces_are_empty(&open());
     scan_visits_entity_by_entity(&open());
 }
@@ -88,6 +89,17 @@ fn notes_are_written_with_their_rows(store: &impl OnlineStore) {
     store.forget("v").expect("forgets");
     assert_eq!(store.note("v").expect("reads"), None);
     assert_eq!(store.tail("v#1", b"e").expect("reads").len(), 1);
+}
+
+fn several_spaces_are_written_together(store: &impl OnlineStore) {
+    let (first, second) = (row(1, 1, 1, b"a"), row(2, 2, 2, b"b"));
+
+    let writes = vec![("v#1", vec![put(b"e", &first)]), ("w#1", vec![put(b"e", &second)])];
+    store.write_all(writes, &[("v", b"one"), ("w", b"two")]).expect("writes");
+
+    assert_eq!(store.tail("v#1", b"e").expect("reads"), [first]);
+    assert_eq!(store.tail("w#1", b"e").expect("reads"), [second]);
+    assert_eq!(store.note("w").expect("reads").as_deref(), Some(&b"two"[..]));
 }
 
 fn cleared_spaces_are_empty(store: &impl OnlineStore) {

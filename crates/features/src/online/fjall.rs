@@ -6,11 +6,13 @@
 //! and the next materialisation starts from that note.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::store::{OnlineChange, OnlineStore, RowKey, TailRow};
 use crate::error::{Error, Result};
+use crate::push::Turns;
 
 /// Bytes of one place: event time, known at, row id.
 const PLACE_BYTES: usize = 24;
@@ -29,6 +31,7 @@ pub struct FjallStore {
     database: Database,
     rows: Keyspace,
     notes: Keyspace,
+    turns: Arc<Turns>,
 }
 
 impl FjallStore {
@@ -55,7 +58,7 @@ impl FjallStore {
             .keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
             .map_err(failed)?;
         let notes = database.keyspace("notes", KeyspaceCreateOptions::default).map_err(failed)?;
-        Ok(Self { database, rows, notes })
+        Ok(Self { database, rows, notes, turns: Arc::default() })
     }
 }
 
@@ -109,18 +112,20 @@ fn damaged(space: &str) -> Error {
 }
 
 impl OnlineStore for FjallStore {
-    fn write(&self, space: &str, changes: Vec<OnlineChange>, note: Option<(&str, &[u8])>) -> Result<()> {
+    fn write_all(&self, writes: Vec<(&str, Vec<OnlineChange>)>, notes: &[(&str, &[u8])]) -> Result<()> {
         let mut batch = self.database.batch();
-        for change in changes {
-            match change {
-                OnlineChange::Put { entity, row } => {
-                    batch.insert(&self.rows, row_key(space, &entity, &row.key), row.payload);
+        for (space, changes) in writes {
+            for change in changes {
+                match change {
+                    OnlineChange::Put { entity, row } => {
+                        batch.insert(&self.rows, row_key(space, &entity, &row.key), row.payload);
+                    }
+                    OnlineChange::Delete { entity, key } => batch.remove(&self.rows, row_key(space, &entity, &key)),
                 }
-                OnlineChange::Delete { entity, key } => batch.remove(&self.rows, row_key(space, &entity, &key)),
             }
         }
-        if let Some((name, value)) = note {
-            batch.insert(&self.notes, name, value);
+        for (name, value) in notes {
+            batch.insert(&self.notes, *name, *value);
         }
         batch.commit().map_err(failed("writing rows"))
     }
@@ -169,6 +174,10 @@ impl OnlineStore for FjallStore {
 
     fn forget(&self, name: &str) -> Result<()> {
         self.notes.remove(name).map_err(failed("forgetting a note"))
+    }
+
+    fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     fn persist(&self) -> Result<()> {

@@ -8,8 +8,7 @@
 
 use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, lit};
@@ -18,16 +17,14 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use mainspring_lake::At;
 
-use super::codec;
-use super::store::{OnlineChange, RowKey, TailRow};
+use super::rows::Rows;
+use super::store::{OnlineChange, RowKey};
 use super::tails::{OnlineState, ViewTails, read_state, space};
 use crate::base::table_of;
 use crate::error::{Error, Result};
 use crate::fold::Fold;
-use crate::key;
 use crate::schema::{ROW_ID, ViewSchema};
 use crate::store::FeatureStore;
-use crate::value::Value;
 
 /// Rows in one write to the store: bounds the memory of a write.
 const WRITE_ROWS: usize = 4096;
@@ -72,7 +69,7 @@ impl FeatureStore {
         if !declared.online || declared.entity.is_none() {
             return Err(Error::NotOnline { view: view.to_owned() });
         }
-        let _writing = self.writing.lock().await;
+        let _writing = self.online.store().turns().writing.lock().await;
         let schema = self.view_schema(view).await?;
         let version = self.lake.version(&table_of(view)?).await?;
         let version = version.ok_or_else(|| Error::NotComputed { view: view.to_owned() })?;
@@ -82,15 +79,25 @@ impl FeatureStore {
         let all: Vec<String> = declared.feature_names();
         tails.clear_former()?;
         let work = Work { store: self, fold: schema.fold(declared, &all)?, schema, tails, version, until };
-        let (report, state) = match (work.tails.state(), work.step().await?) {
-            (Some(state), Step::Nothing) => (work.report(&state), None),
-            (Some(state), Step::Advance { after, added_since }) => work.advance(&state, after, added_since).await?,
-            _ => work.rebuild().await?,
-        };
-        if let Some(state) = state {
-            work.tails.publish(state)?;
+        match (work.tails.state(), work.step().await?) {
+            (Some(state), Step::Nothing) => Ok(work.report(&state)),
+            (Some(state), Step::Advance { after, added_since }) => {
+                let (report, state) = work.advance(&state, after, added_since).await?;
+                work.tails.publish(state)?;
+                Ok(report)
+            }
+            _ => {
+                let (report, state, mut written) = work.rebuild().await?;
+                // What was pushed is online already, and stays so. Until the new tails are those that are read, no more may
+                // come.
+                let _pushing = self.online.store().turns().taking.lock().await;
+                for rows in self.pushed_beside(declared, work.until).await? {
+                    work.put_rows(state.generation, &[rows], &mut written)?;
+                }
+                work.tails.publish(state)?;
+                Ok(report)
+            }
         }
-        Ok(report)
     }
 }
 
@@ -123,13 +130,14 @@ impl Work<'_> {
             (Some(_), None) => true,
             (Some(before), Some(until)) => until > before,
         };
-        if state.version == self.version {
+        let Some(version) = state.version else { return Ok(Step::Rebuild) };
+        if version == self.version {
             return Ok(if further { Step::Advance { after: state.until, added_since: None } } else { Step::Nothing });
         }
-        match self.store.lake.added_since(&table_of(&self.schema.view)?, Some(state.version), self.version).await {
+        match self.store.lake.added_since(&table_of(&self.schema.view)?, Some(version), self.version).await {
             Ok(_) => {
                 let after = state.until.filter(|_| further);
-                Ok(Step::Advance { after, added_since: Some(state.version) })
+                Ok(Step::Advance { after, added_since: Some(version) })
             }
             Err(mainspring_lake::Error::Rewritten { .. } | mainspring_lake::Error::NoVersion { .. }) => {
                 Ok(Step::Rebuild)
@@ -141,7 +149,7 @@ impl Work<'_> {
     fn report(&self, state: &OnlineState) -> MaterializeReport {
         MaterializeReport {
             view: self.schema.view.clone(),
-            version: state.version,
+            version: state.version.unwrap_or(self.version),
             until: state.until.and_then(|until| Timestamp::from_microsecond(until).ok()),
             rows: 0,
             rows_trimmed: 0,
@@ -156,7 +164,7 @@ impl Work<'_> {
         state: &OnlineState,
         after: Option<i64>,
         added_since: Option<u64>,
-    ) -> Result<(MaterializeReport, Option<OnlineState>)> {
+    ) -> Result<(MaterializeReport, OnlineState)> {
         let table = table_of(&self.schema.view)?;
         let mut written = Written::default();
         // Without a former moment, all rows of former versions are there.
@@ -172,7 +180,7 @@ impl Work<'_> {
             self.put(state.generation, rows, &mut written).await?;
         }
         let mut next = OnlineState {
-            version: self.version,
+            version: Some(self.version),
             until,
             latest_event_time: state.latest_event_time.max(written.latest_event_time),
             latest_known_at: state.latest_known_at.max(written.latest_known_at),
@@ -181,11 +189,11 @@ impl Work<'_> {
         };
         let trimmed = self.trim_when_due(&mut next, &mut written)?;
         self.tails.forget(state.generation, written.entities.iter());
-        Ok((self.finished(&next, &written, trimmed, false), Some(next)))
+        Ok((self.finished(&next, &written, trimmed, false), next))
     }
 
     /// Writes all tails into a new generation.
-    async fn rebuild(&self) -> Result<(MaterializeReport, Option<OnlineState>)> {
+    async fn rebuild(&self) -> Result<(MaterializeReport, OnlineState, Written)> {
         let before = read_state(self.tails.store(), &self.schema.view)?;
         let generation = before.map_or(1, |state| state.generation + 1);
         // A crash may have left rows there.
@@ -203,14 +211,14 @@ impl Work<'_> {
         let state = OnlineState {
             generation,
             fingerprint: self.schema.fingerprint.clone(),
-            version: self.version,
+            version: Some(self.version),
             until: self.until,
             exact_from: if self.schema.event_time.is_some() { exact_from } else { i64::MIN },
             latest_event_time: written.latest_event_time,
             latest_known_at: written.latest_known_at,
             materialized_at: Timestamp::now().as_microsecond(),
         };
-        Ok((self.finished(&state, &written, 0, true), Some(state)))
+        Ok((self.finished(&state, &written, 0, true), state, written))
     }
 
     fn finished(&self, state: &OnlineState, written: &Written, rows_trimmed: u64, rebuilt: bool) -> MaterializeReport {
@@ -280,9 +288,18 @@ impl Work<'_> {
         let payload = schema.payload.iter().map(|field| field.name.as_str());
         let columns = keys.chain(times).chain([ROW_ID]).chain(payload).map(column);
         let mut stream = rows.select(columns)?.execute_stream().await?;
-        let mut changes = Vec::with_capacity(WRITE_ROWS);
         while let Some(batch) = stream.next().await {
-            let rows = Rows::of(schema, &batch?);
+            self.put_rows(generation, &[batch?], written)?;
+        }
+        Ok(())
+    }
+
+    /// Writes rows in the order of columns of [`Rows`] to a generation.
+    fn put_rows(&self, generation: u64, batches: &[RecordBatch], written: &mut Written) -> Result<()> {
+        let schema = &self.schema;
+        let mut changes = Vec::with_capacity(WRITE_ROWS.min(batches.iter().map(RecordBatch::num_rows).sum()));
+        for batch in batches {
+            let rows = Rows::of(schema, batch);
             for row in 0..rows.len() {
                 let Some((entity, row)) = rows.row(row) else { continue };
                 written.rows += 1;
@@ -355,53 +372,10 @@ enum Trim {
     Latest { cut: i64 },
 }
 
-fn column(name: &str) -> Expr {
+pub(crate) fn column(name: &str) -> Expr {
     Expr::Column(Column::from_name(name))
 }
 
-fn moment(micros: i64) -> Expr {
+pub(crate) fn moment(micros: i64) -> Expr {
     lit(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())))
-}
-
-/// The columns of a batch of a view's table.
-struct Rows {
-    keys: Vec<ArrayRef>,
-    event_time: Option<ArrayRef>,
-    known_at: Option<ArrayRef>,
-    row_id: ArrayRef,
-    payload: Vec<ArrayRef>,
-}
-
-impl Rows {
-    fn of(schema: &ViewSchema, batch: &RecordBatch) -> Self {
-        let mut columns = batch.columns().iter().cloned();
-        let keys = columns.by_ref().take(schema.keys.len()).collect();
-        let event_time = schema.event_time.as_ref().and_then(|_| columns.next());
-        let known_at = schema.known_at.as_ref().and_then(|_| columns.next());
-        let row_id =
-            columns.next().unwrap_or_else(|| std::sync::Arc::new(arrow::array::Int64Array::from(Vec::<i64>::new())));
-        Self { keys, event_time, known_at, row_id, payload: columns.collect() }
-    }
-
-    fn len(&self) -> usize {
-        self.row_id.len()
-    }
-
-    /// A row and its entity; `None` when its key has a null.
-    fn row(&self, row: usize) -> Option<(Vec<u8>, TailRow)> {
-        let mut entity = Vec::with_capacity(32);
-        if !key::of_row(&self.keys, row, &mut entity) {
-            return None;
-        }
-        let time = |column: &Option<ArrayRef>| {
-            column.as_ref().map(|times| times.as_primitive::<TimestampMicrosecondType>().value(row))
-        };
-        let event_time = time(&self.event_time).unwrap_or(i64::MIN);
-        let known_at = time(&self.known_at).unwrap_or(event_time);
-        let row_id = self.row_id.as_primitive::<Int64Type>().value(row);
-        let values: Vec<Value> = self.payload.iter().map(|column| Value::from_array(column, row)).collect();
-        let mut payload = Vec::with_capacity(values.len() * 9);
-        codec::encode(&values, &mut payload);
-        Some((entity, TailRow { key: RowKey { event_time, known_at, row_id }, payload }))
-    }
 }

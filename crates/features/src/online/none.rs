@@ -1,14 +1,19 @@
 //! No online store: for work that reads and writes tables only, beside a server that holds the store.
 
+use std::sync::Arc;
+
 use super::{OnlineChange, OnlineStore, TailRow};
 use crate::error::{Error, Result};
+use crate::push::Turns;
 
 /// Holds nothing and takes nothing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NoStore;
+#[derive(Default)]
+pub(crate) struct NoStore {
+    turns: Arc<Turns>,
+}
 
 impl OnlineStore for NoStore {
-    fn write(&self, _space: &str, _changes: Vec<OnlineChange>, _note: Option<(&str, &[u8])>) -> Result<()> {
+    fn write_all(&self, _writes: Vec<(&str, Vec<OnlineChange>)>, _notes: &[(&str, &[u8])]) -> Result<()> {
         refused()
     }
 
@@ -30,6 +35,10 @@ impl OnlineStore for NoStore {
 
     fn forget(&self, _name: &str) -> Result<()> {
         refused()
+    }
+
+    fn turns(&self) -> &Arc<Turns> {
+        &self.turns
     }
 
     fn persist(&self) -> Result<()> {

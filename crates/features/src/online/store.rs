@@ -1,6 +1,9 @@
 //! The seam: what an online store must do.
 
+use std::sync::Arc;
+
 use crate::error::Result;
+use crate::push::Turns;
 
 /// The place of a row in an entity's tail. Ordered as rows are folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +54,15 @@ pub trait OnlineStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store fails.
-    fn write(&self, space: &str, changes: Vec<OnlineChange>, note: Option<(&str, &[u8])>) -> Result<()>;
+    fn write(&self, space: &str, changes: Vec<OnlineChange>, note: Option<(&str, &[u8])>) -> Result<()> {
+        self.write_all(vec![(space, changes)], note.as_slice())
+    }
+
+    /// Writes rows of several spaces, and notes, in one atomic step.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn write_all(&self, writes: Vec<(&str, Vec<OnlineChange>)>, notes: &[(&str, &[u8])]) -> Result<()>;
 
     /// The rows of an entity in order.
     ///
@@ -82,6 +93,9 @@ pub trait OnlineStore: Send + Sync + 'static {
     /// # Errors
     /// When the store fails.
     fn forget(&self, name: &str) -> Result<()>;
+
+    /// Whose turn it is to write.
+    fn turns(&self) -> &Arc<Turns>;
 
     /// Returns when everything written so far would survive a loss of power.
     ///

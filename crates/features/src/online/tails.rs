@@ -23,8 +23,8 @@ pub struct OnlineState {
     pub generation: u64,
     /// The declaration that the rows were made by.
     pub fingerprint: String,
-    /// The version of the view's table that the rows come from.
-    pub version: u64,
+    /// The version of the view's table that the rows come from. `None`: only pushed rows are there so far.
+    pub version: Option<u64>,
     /// Rows known by then are there, in microseconds. `None`: all.
     pub until: Option<i64>,
     /// From this moment on answers are exact; rows that only earlier ones need may be gone.
@@ -43,7 +43,7 @@ impl OnlineState {
     }
 }
 
-pub(super) fn space(view: &str, generation: u64) -> String {
+pub(crate) fn space(view: &str, generation: u64) -> String {
     format!("{view}#{generation}")
 }
 
@@ -53,6 +53,8 @@ pub struct OnlineViews {
     cache: Arc<TailCache>,
     views: RwLock<HashMap<String, Arc<ViewTails>>>,
     next_id: AtomicU32,
+    /// Counts the views that were compiled anew, so that what was compiled over them is known to be outdated.
+    compiled: AtomicU64,
 }
 
 type TailCache = Cache<Vec<u8>, Arc<Tail>, TailBytes>;
@@ -87,7 +89,7 @@ impl OnlineViews {
     pub fn new(store: Arc<dyn OnlineStore>, cache_bytes: u64) -> Self {
         let items = usize::try_from(cache_bytes / 1024).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let cache = Arc::new(Cache::with_weighter(items, cache_bytes, TailBytes));
-        Self { store, cache, views: RwLock::default(), next_id: AtomicU32::new(0) }
+        Self { store, cache, views: RwLock::default(), next_id: AtomicU32::new(0), compiled: AtomicU64::new(0) }
     }
 
     /// The tails of a view as it is compiled now.
@@ -118,7 +120,17 @@ impl OnlineViews {
             cleared: AtomicU64::new(0),
         });
         views.insert(schema.view.clone(), tails.clone());
+        self.compiled.fetch_add(1, Ordering::SeqCst);
         Ok(tails)
+    }
+
+    /// Grows whenever a view is compiled anew.
+    pub(crate) fn compiled(&self) -> u64 {
+        self.compiled.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn store(&self) -> &dyn OnlineStore {
+        self.store.as_ref()
     }
 
     /// How many bytes of tails are in memory.
@@ -129,12 +141,17 @@ impl OnlineViews {
 }
 
 /// What the store says about a view, whichever declaration it was made by.
-pub(super) fn read_state(store: &dyn OnlineStore, view: &str) -> Result<Option<OnlineState>> {
+pub(crate) fn read_state(store: &dyn OnlineStore, view: &str) -> Result<Option<OnlineState>> {
     let Some(bytes) = store.note(view)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|_| Error::Damaged { view: view.to_owned(), what: "note" })
 }
 
 impl ViewTails {
+    /// The view's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.view
+    }
+
     /// How far the view is materialised. `None`: not at all.
     #[must_use]
     pub fn state(&self) -> Option<Arc<OnlineState>> {
@@ -145,7 +162,7 @@ impl ViewTails {
     ///
     /// # Errors
     /// When the store fails.
-    pub(super) fn tail(&self, state: &OnlineState, entity: &[u8], scratch: &mut Vec<u8>) -> Result<Arc<Tail>> {
+    pub(crate) fn tail(&self, state: &OnlineState, entity: &[u8], scratch: &mut Vec<u8>) -> Result<Arc<Tail>> {
         scratch.clear();
         scratch.extend(self.id.to_be_bytes());
         scratch.extend(state.generation.to_be_bytes());
@@ -181,7 +198,7 @@ impl ViewTails {
     }
 
     /// Forgets what is cached of some entities.
-    pub(super) fn forget<'a>(&self, generation: u64, entities: impl Iterator<Item = &'a Vec<u8>>) {
+    pub(crate) fn forget<'a>(&self, generation: u64, entities: impl Iterator<Item = &'a Vec<u8>>) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         let mut key = vec![];
         for entity in entities {
@@ -194,7 +211,7 @@ impl ViewTails {
     }
 
     /// Makes a state the current one, durably, and then visible to readers.
-    pub(super) fn publish(&self, state: OnlineState) -> Result<()> {
+    pub(crate) fn publish(&self, state: OnlineState) -> Result<()> {
         let note = serde_json::to_vec(&state).map_err(|error| Error::Online {
             doing: "writing how far a view is materialised",
             reason: error.to_string(),

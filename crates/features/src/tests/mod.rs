@@ -2,4 +2,5 @@
 
 mod crash;
 mod oracle;
+mod push;
 mod world;

@@ -39,6 +39,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("alert.read", "read"),
     ("workflow.read", "read"),
     ("source.ingest", "operate"),
+    ("source.push", "operate"),
     ("table.maintain", "operate"),
     ("view.backfill", "operate"),
     ("view.materialize", "operate"),

@@ -8,7 +8,7 @@
 mod columns;
 mod folder;
 mod roles;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::path::Path;
 
@@ -92,6 +92,7 @@ pub async fn infer_source(path: &str, folder: &Path, options: &InferOptions) -> 
     }
     let stem = file.uri.rsplit('/').next().unwrap_or_default().split('.').next().unwrap_or_default();
     let source = Source {
+        push: vec![],
         name: options.name.clone().unwrap_or_else(|| mended_name(stem)),
         description: format!("Rows of {}", file.uri.rsplit('/').next().unwrap_or(&file.uri)),
         path: path.to_owned(),
@@ -136,7 +137,7 @@ fn no_such_column(name: &str, columns: &[Column]) -> String {
 }
 
 /// A column's name as SQL.
-fn sql_name(name: &str) -> String {
+pub(crate) fn sql_name(name: &str) -> String {
     if mainspring_spec::name_problem(name).is_none() {
         name.to_owned()
     } else {

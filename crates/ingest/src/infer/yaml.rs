@@ -1,7 +1,7 @@
 //! Words of YAML: texts quoted where they would be read as something else.
 
 /// A text as a YAML scalar, quoted when it must be.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let begins_well = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ' || c == '/')
         && !text.ends_with(' ')
@@ -13,7 +13,7 @@ pub(super) fn text(text: &str) -> String {
 }
 
 /// Texts as a flow sequence.
-pub(super) fn texts(texts: &[String]) -> String {
+pub(crate) fn texts(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|t| text(t)).collect::<Vec<_>>().join(", "))
 }
 

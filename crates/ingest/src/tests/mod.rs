@@ -47,6 +47,7 @@ pub(crate) fn project_in(folder: &Path, sources: Vec<Value>) -> Arc<Project> {
         sources: sources.map(|source| (source.name.clone(), source)).collect(),
         entities: BTreeMap::new(),
         feature_views: BTreeMap::new(),
+        feature_services: BTreeMap::new(),
         models: BTreeMap::new(),
         endpoints: BTreeMap::new(),
         monitors: BTreeMap::new(),

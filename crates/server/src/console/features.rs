@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::page::{Block, Cell, Page, Table, Tile, Tone};
 use super::visit::{Shown, Visit};
 use super::words;
-use crate::views::{self, FeatureDetail, FeatureView};
+use crate::views::{self, FeatureDetail, FeatureServiceSeen, FeatureView};
 
 /// Answers `GET /features`.
 pub async fn list(visit: Visit) -> Shown {
@@ -14,8 +14,25 @@ pub async fn list(visit: Visit) -> Shown {
     let shown = visit.seen(views::feature_views(&visit.look).await)?;
     let lead =
         "One definition each, for training as things were known at the time and for requests as they are known now";
-    let page = Page::new("Features", lead).with(Block::Table(views_table(&shown)));
+    let services = visit.seen(views::feature_services(&visit.look))?;
+    let mut page = Page::new("Features", lead).with(Block::Table(views_table(&shown)));
+    if !services.is_empty() {
+        page = page.section("Services", Block::Table(services_table(&services)));
+    }
     visit.show(page)
+}
+
+fn services_table(shown: &[FeatureServiceSeen]) -> Table {
+    let rows = shown.iter().map(|service| {
+        let views = service.views.iter().map(|view| Cell::link(format!("/features/{view}"), view));
+        vec![
+            Cell::Code(service.service.clone()),
+            Cell::text(&service.description),
+            Cell::count(service.features.len() as u64),
+            Cell::Many(views.collect()),
+        ]
+    });
+    Table::new(&["service", "what", "#features", "of"]).rows(rows)
 }
 
 fn views_table(shown: &[FeatureView]) -> Table {
@@ -52,6 +69,7 @@ fn online(view: &FeatureView) -> Cell {
     match (view.online, fresh.version, fresh.online_version) {
         (false, ..) => Cell::tag(Tone::Plain, "offline only"),
         (true, None, _) => Cell::tag(Tone::Warn, "not computed yet"),
+        (true, Some(_), None) if fresh.online_at.is_some() => Cell::tag(Tone::Info, "what was pushed"),
         (true, Some(_), None) => Cell::tag(Tone::Warn, "not materialised"),
         (true, Some(offline), Some(online)) if online < offline => {
             Cell::tag(Tone::Warn, words::several(offline - online, "version behind", "versions behind"))

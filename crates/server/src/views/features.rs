@@ -44,6 +44,40 @@ pub async fn feature_views(look: &Look) -> Result<Vec<FeatureView>> {
     Ok(shown)
 }
 
+/// A feature service.
+#[derive(Debug, Clone, Serialize)]
+pub struct FeatureServiceSeen {
+    /// The service.
+    pub service: String,
+    /// What it is for, in a sentence.
+    pub description: String,
+    /// Its features, each as `view.feature`.
+    pub features: Vec<String>,
+    /// The views they are of, each once.
+    pub views: Vec<String>,
+}
+
+/// The declared services, by name.
+///
+/// # Errors
+/// When a service means nothing, which a project that was loaded rules out.
+pub fn feature_services(look: &Look) -> Result<Vec<FeatureServiceSeen>> {
+    let mut shown = vec![];
+    for (name, declared) in &look.project.feature_services {
+        let missing = |_| Error::missing("feature service", name);
+        let features = look.project.service_features(name).map_err(missing)?;
+        let mut views: Vec<String> = features.iter().map(|(view, _)| view.clone()).collect();
+        views.dedup();
+        shown.push(FeatureServiceSeen {
+            service: name.clone(),
+            description: declared.description.clone(),
+            features: features.into_iter().map(|(view, feature)| format!("{view}.{feature}")).collect(),
+            views,
+        });
+    }
+    Ok(shown)
+}
+
 async fn seen(look: &Look, name: &str) -> Result<FeatureView> {
     let declared = look.project.feature_views.get(name).ok_or_else(|| Error::missing("feature view", name))?;
     let freshness = match declared.kind() {

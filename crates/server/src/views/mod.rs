@@ -31,7 +31,9 @@ use crate::app::App;
 pub use alerts::{AlertView, AuditPage, alerts, audit, verdict};
 pub use endpoints::{EndpointDetail, EndpointView, TrafficBucket, endpoint, endpoints, predictions_logged};
 pub use error::{Error, Result};
-pub use features::{FeatureDetail, FeatureField, FeatureView, feature_view, feature_views};
+pub use features::{
+    FeatureDetail, FeatureField, FeatureServiceSeen, FeatureView, feature_services, feature_view, feature_views,
+};
 pub use lineage::{Lineage, LineageEdge, lineage};
 pub use models::{AliasHistory, CHAMPION, ModelDetail, ModelView, VersionView, model, models, versions};
 pub use monitors::{MonitorDetail, MonitorView, WindowView, monitor, monitors, reports};

@@ -7,7 +7,7 @@ use super::expression::{self, Scope};
 use super::names::name_problem;
 use crate::diagnostic::{quote, suggest};
 use crate::graph::{ObjectKind, ObjectRef};
-use crate::model::{AggregateFunction, DataType, Entity, FeatureView, Field, ViewKind};
+use crate::model::{AggregateFunction, DataType, Entity, FeatureService, FeatureView, Field, ViewKind};
 use crate::schema::VIEW_DEFINITIONS;
 use crate::sql;
 use crate::tree::Step;
@@ -27,6 +27,41 @@ pub(super) fn check_entity(context: &mut Context<'_>, entity: &Entity) {
             format!("key {} is of type float64, and numbers with fractions do not name things", quote(&key.name));
         let path: Path<'_> = &["keys".into(), at.into(), "type".into()];
         context.report(&object, path, "wrong_column_type", message, "use int64 or string");
+    }
+}
+
+/// A service names features that there are, each once.
+pub(super) fn check_service(context: &mut Context<'_>, service: &FeatureService) {
+    let object = ObjectRef::new(ObjectKind::FeatureService, &service.name);
+    if service.features.is_empty() {
+        let message = "a feature service without features answers nothing";
+        let help = "list features as `view.feature`, or `view.*` for all of a view's";
+        context.report(&object, &["features".into()], "empty_value", message, help);
+    }
+    let project = context.project;
+    let mut seen = BTreeSet::new();
+    for (at, item) in service.features.iter().enumerate() {
+        let path: Path<'_> = &["features".into(), at.into()];
+        match project.service_item(item) {
+            Ok(found) => {
+                for (view, feature) in found {
+                    if !seen.insert((view.clone(), feature.clone())) {
+                        let message = format!("feature `{view}.{feature}` is listed twice");
+                        context.report(&object, path, "duplicate_column", message, "leave one of them out");
+                    }
+                }
+            }
+            Err(_) if context.any_unsure(&[ObjectKind::FeatureView]) => return,
+            Err(unresolved) => {
+                let help = unresolved.help.unwrap_or_default();
+                context.report(&object, path, "unknown_reference", unresolved.message, help);
+            }
+        }
+    }
+    if seen.len() > FEATURES_MAX {
+        let message = format!("the service has {} features", seen.len());
+        let help = format!("part it into services of at most {FEATURES_MAX}");
+        context.report(&object, &["features".into()], "column_count", message, help);
     }
 }
 
@@ -81,6 +116,17 @@ fn check_sql_view(context: &mut Context<'_>, object: &ObjectRef, view: &FeatureV
     ];
     refuse(context, object, "SQL", &given);
     check_fields(context, object, "columns", &view.columns);
+    if view.written_at.is_some() && view.event_time.is_none() {
+        let message =
+            "`written_at` chooses among rows of equal times, but `event_time` does not say when they happened";
+        let help = "add `event_time:` with a column of the query";
+        context.report(object, &["written_at".into()], "missing_key", message, help);
+    }
+    for (at, feature) in view.json.iter().enumerate().filter(|(_, feature)| !view.features.contains_key(*feature)) {
+        let message = format!("{} is listed under `json` and is no feature of this view", quote(feature));
+        let help = suggest(feature, view.features.keys().map(String::as_str)).unwrap_or_default();
+        context.report(object, &["json".into(), at.into()], "unknown_reference", message, help);
+    }
     if view.entity.is_some() && view.features.is_empty() {
         let message = "a SQL view lists its features, so that every name is known without running the query";
         let help = "add `features:` with a line `name: what it says` for each column that is a feature";
@@ -129,8 +175,13 @@ pub(super) fn check_table(context: &mut Context<'_>, object: &ObjectRef, path: P
 }
 
 fn check_windowed_view(context: &mut Context<'_>, object: &ObjectRef, view: &FeatureView) {
-    let given =
-        [("request", !view.request.is_empty()), ("uses", !view.uses.is_empty()), ("columns", !view.columns.is_empty())];
+    let given = [
+        ("request", !view.request.is_empty()),
+        ("uses", !view.uses.is_empty()),
+        ("columns", !view.columns.is_empty()),
+        ("written_at", view.written_at.is_some()),
+        ("json", !view.json.is_empty()),
+    ];
     refuse(context, object, "windowed", &given);
     for (key, missing, help) in [
         ("entity", view.entity.is_none(), "add `entity:`, whose keys part the events"),
@@ -235,6 +286,8 @@ fn check_request_view(context: &mut Context<'_>, object: &ObjectRef, view: &Feat
         ("where", view.filter.is_some()),
         ("event_time", view.event_time.is_some()),
         ("known_at", view.known_at.is_some()),
+        ("written_at", view.written_at.is_some()),
+        ("json", !view.json.is_empty()),
         ("ttl", view.ttl.is_some()),
         ("columns", !view.columns.is_empty()),
     ];

@@ -32,6 +32,7 @@ pub(crate) fn project(project: &Project, positions: &Positions, diagnostics: &mu
     project.sources.values().for_each(|source| source::check(&mut context, source));
     project.entities.values().for_each(|entity| feature::check_entity(&mut context, entity));
     project.feature_views.values().for_each(|view| feature::check_view(&mut context, view));
+    project.feature_services.values().for_each(|service| feature::check_service(&mut context, service));
     let acyclic = cycle::check(&mut context);
     project.models.values().for_each(|model| predictor::check(&mut context, model));
     if acyclic {

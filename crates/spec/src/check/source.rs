@@ -7,7 +7,10 @@ use super::context::{Context, Path};
 use super::expression::{self, Scope};
 use crate::diagnostic::quote;
 use crate::graph::{ObjectKind, ObjectRef};
-use crate::model::{Check, DataType, Field, InSetRule, RangeRule, ReferencesRule, Rule, Source};
+use crate::model::{
+    Check, CsvOptions, DataType, ExtraColumns, Field, InSetRule, PUSH_ID, PUSHED_AT, RangeRule, ReferencesRule, Rule,
+    Source,
+};
 use crate::schema::CHECK_RULES;
 use crate::tree::Step;
 
@@ -18,7 +21,7 @@ const ENDINGS: [&str; 5] = ["csv", "jsonl", "ndjson", "json", "parquet"];
 
 pub(super) fn check(context: &mut Context<'_>, source: &Source) {
     let object = ObjectRef::new(ObjectKind::Source, &source.name);
-    check_file(context, &object, source);
+    check_origin(context, &object, source);
     let fields = check_columns(context, &object, source);
     for (at, column) in source.key.iter().enumerate() {
         column_of(context, &object, &["key".into(), at.into()], &fields, column);
@@ -29,11 +32,53 @@ pub(super) fn check(context: &mut Context<'_>, source: &Source) {
     }
 }
 
+/// Rows of a source come from files or from pushes.
+fn check_origin(context: &mut Context<'_>, object: &ObjectRef, source: &Source) {
+    if source.is_pushed() == source.path.is_empty() {
+        return if source.is_pushed() {
+            check_push(context, object, source)
+        } else {
+            check_file(context, object, source)
+        };
+    }
+    let message = "a source's rows come either from files or from pushes";
+    context.report(object, &["source".into()], "one_origin", message, "give exactly one of `path` and `push`");
+}
+
+/// Keys of a pushed source that say how files are read, or judge a whole file or table, mean nothing.
+fn check_push(context: &mut Context<'_>, object: &ObjectRef, source: &Source) {
+    let given = [
+        ("format", source.format.is_some()),
+        ("extra_columns", source.extra_columns != ExtraColumns::default()),
+        ("csv", source.csv != CsvOptions::default()),
+    ];
+    for (key, _) in given.iter().filter(|(_, given)| *given) {
+        let message = format!("`{key}` means nothing in a pushed source, which reads no files");
+        context.report(object, &[(*key).into()], "misplaced_key", message, format!("leave out `{key}`"));
+    }
+    for (at, name) in source.push.iter().enumerate().filter(|(_, name)| name.trim().is_empty()) {
+        let path: Path<'_> = &["push".into(), at.into()];
+        let message = format!("{} is no name to push to", quote(name));
+        context.report(object, path, "empty_value", message, format!("write for example `push: [{}]`", source.name));
+    }
+    for (at, check) in source.checks.iter().enumerate() {
+        let key = match check.rule() {
+            Some(Rule::Unique(_)) => "unique",
+            Some(Rule::RowCount(_)) => "row_count",
+            Some(Rule::Freshness(_)) => "freshness",
+            Some(Rule::References(_)) => "references",
+            _ => continue,
+        };
+        let path: Path<'_> = &["checks".into(), at.into(), key.into()];
+        let message = format!("`{key}` judges a file or a table, and pushed rows are judged one by one");
+        let help =
+            "use `not_null`, `range`, `in_set`, `regex` or `sql`; for rows that replace each other, declare `key`";
+        context.report(object, path, "misplaced_key", message, help);
+    }
+}
+
 fn check_file(context: &mut Context<'_>, object: &ObjectRef, source: &Source) {
     let path = &["path".into()];
-    if source.path.trim().is_empty() {
-        context.report(object, path, "empty_value", "the path is empty", "write the path of a file, a glob or a URL");
-    }
     let ending = source.path.rsplit('.').next().unwrap_or_default().to_lowercase();
     if source.format.is_none() && !ENDINGS.contains(&ending.as_str()) {
         let message = "the path's ending does not tell the format of the files".to_owned();
@@ -49,6 +94,9 @@ fn check_file(context: &mut Context<'_>, object: &ObjectRef, source: &Source) {
 fn check_columns(context: &mut Context<'_>, object: &ObjectRef, source: &Source) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     let mut seen = BTreeSet::new();
+    if source.is_pushed() {
+        seen.extend([PUSHED_AT.to_owned(), PUSH_ID.to_owned()]);
+    }
     if source.columns.is_empty() || source.columns.len() > COLUMNS_MAX {
         let message = format!("there are {} columns", source.columns.len());
         let help = format!("list the columns of the files, at least 1 and at most {COLUMNS_MAX}");

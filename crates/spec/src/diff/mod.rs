@@ -43,6 +43,7 @@ fn objects(project: &Project) -> BTreeMap<ObjectRef, Value> {
     add(&mut all, ObjectKind::Source, &project.sources);
     add(&mut all, ObjectKind::Entity, &project.entities);
     add(&mut all, ObjectKind::FeatureView, &project.feature_views);
+    add(&mut all, ObjectKind::FeatureService, &project.feature_services);
     add(&mut all, ObjectKind::Model, &project.models);
     add(&mut all, ObjectKind::Endpoint, &project.endpoints);
     add(&mut all, ObjectKind::Monitor, &project.monitors);
@@ -86,6 +87,7 @@ fn updated(object: &ObjectRef, before: &Value, after: &Value, old: &Project, new
         .collect();
     details.extend(match object.kind {
         ObjectKind::FeatureView => surface::features(&object.name, old, new),
+        ObjectKind::FeatureService => surface::service(&object.name, old, new),
         ObjectKind::Endpoint => surface::requests(&object.name, old, new),
         _ => vec![],
     });

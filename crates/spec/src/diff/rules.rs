@@ -15,6 +15,7 @@ pub(super) fn creation(kind: ObjectKind) -> &'static str {
         ObjectKind::Source => "its files are read on the next run",
         ObjectKind::Entity => "feature views may describe it",
         ObjectKind::FeatureView => "its features are computed on the next run",
+        ObjectKind::FeatureService => "clients may read its features by its name",
         ObjectKind::Model => "a first version is trained on the next run",
         ObjectKind::Endpoint => "it answers as soon as its model has a version with its alias",
         ObjectKind::Monitor => "it judges the windows there are, and those to come",
@@ -30,6 +31,7 @@ pub(super) fn deletion(kind: ObjectKind) -> (ChangeClass, &'static str) {
         ObjectKind::FeatureView => (Destructive, "its table and its online values are no longer kept"),
         ObjectKind::Model => (Destructive, "its versions can no longer be given an alias"),
         ObjectKind::Endpoint => (Breaking, "clients that call it get an error"),
+        ObjectKind::FeatureService => (Breaking, "clients that read by its name get an error"),
         ObjectKind::Policy => (Breaking, "what it permits or forbids is no longer so from the next request on"),
         ObjectKind::Monitor => (MetadataOnly, "nobody looks any more; what it found stays"),
         ObjectKind::Entity | ObjectKind::Workflow | ObjectKind::Project => (MetadataOnly, "only the declaration goes"),
@@ -48,6 +50,9 @@ pub(super) fn update(kind: ObjectKind, difference: &Difference) -> Verdict {
         ObjectKind::Source => source(&path, before, after),
         ObjectKind::Entity => told(Recompute, "everything that describes it is keyed anew"),
         ObjectKind::FeatureView => feature_view(&path, after),
+        // Which features it has is compared as a whole.
+        ObjectKind::FeatureService if path == ["features"] => None,
+        ObjectKind::FeatureService => told(MetadataOnly, "takes effect at once"),
         ObjectKind::Model => model(&path),
         ObjectKind::Endpoint => endpoint(&path),
         ObjectKind::Monitor => monitor(&path),
@@ -87,6 +92,7 @@ fn source(path: &[&str], before: &Value, after: &Value) -> Verdict {
         ["derive", ..] => told(Recompute, "the files are read again to compute it"),
         ["key"] => told(Recompute, "the files are read again, for which rows replace which changes"),
         ["event_time" | "known_at"] => told(Recompute, "what counts as known when changes"),
+        ["push"] => told(Additive, "rows are taken under these names from now on; rows that landed stay"),
         ["path"] | ["format"] | ["csv", ..] | ["extra_columns"] => {
             told(Additive, "holds for files read from now on; rows that landed stay")
         }
@@ -102,6 +108,7 @@ fn feature_view(path: &[&str], after: &Value) -> Verdict {
         ["aggregates"] | ["expressions"] | ["request"] => told(MetadataOnly, "only the order changes"),
         ["online"] if *after == true => told(Additive, "its values are put into the online store on the next run"),
         ["online"] => told(Breaking, "its values leave the online store, so endpoints read them as missing"),
+        ["json"] => told(MetadataOnly, "only how clients get it changes"),
         ["ttl"] => told(Recompute, "which values are too old to be used changes, so models learned from others"),
         ["columns", ..] => told(Additive, "more of the query's columns may be inputs of models"),
         _ => told(Recompute, "its values are computed anew"),

@@ -26,6 +26,22 @@ pub(super) fn features(view: &str, old: &Project, new: &Project) -> Vec<Detail> 
     gained.chain(lost).chain(described).collect()
 }
 
+/// Features that a service gains or loses, wherever that comes from.
+pub(super) fn service(name: &str, old: &Project, new: &Project) -> Vec<Detail> {
+    let (before, after) = (old.service_features(name), new.service_features(name));
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    let path = |(view, feature): &(String, String)| format!("features.{view}.{feature}");
+    let gained = after.iter().filter(|feature| !before.contains(feature));
+    let lost = before.iter().filter(|feature| !after.contains(feature));
+    let gained = gained.map(|f| Detail::new(path(f), ChangeClass::Additive, "its clients get one feature more"));
+    let lost = lost.map(|f| Detail::new(path(f), ChangeClass::Breaking, "its clients no longer get it"));
+    let mut details: Vec<Detail> = gained.chain(lost).collect();
+    if details.is_empty() && before != after {
+        details.push(Detail::new("features", ChangeClass::MetadataOnly, "only the order changes"));
+    }
+    details
+}
+
 /// Descriptions of features that are there before and after.
 fn descriptions(view: &str, old: &Project, new: &Project) -> Option<Detail> {
     let both = (old.feature_views.get(view)?, new.feature_views.get(view)?);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::model::{Column, DataType, Field};
+use crate::model::{Column, DataType, FeatureService, Field};
 
 fn flights() -> Project {
     crate::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/flights")).unwrap()
@@ -121,4 +121,24 @@ fn a_plan_survives_its_json_form() {
     let back: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
 
     assert_eq!(back, plan);
+}
+
+#[test]
+fn a_feature_that_leaves_a_service_breaks_its_clients() {
+    let service = |features: &[&str]| FeatureService {
+        name: "board".into(),
+        description: String::new(),
+        features: features.iter().map(ToString::to_string).collect(),
+    };
+    let mut old = flights();
+    old.feature_services.insert("board".into(), service(&["plane_facts.*", "weather_at_origin.temp"]));
+    let mut new = old.clone();
+    new.feature_services.insert("board".into(), service(&["plane_facts.seats", "weather_at_origin.temp"]));
+
+    let plan = diff(Some(&old), &new);
+
+    assert_eq!(plan.changes.len(), 1);
+    assert_eq!(plan.changes[0].object.to_string(), "feature_service:board");
+    assert_eq!((plan.class(), plan.changes[0].details.len()), (Some(ChangeClass::Breaking), 1));
+    assert_eq!(plan.changes[0].details[0].path, "features.plane_facts.built");
 }

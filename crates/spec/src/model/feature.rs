@@ -62,6 +62,12 @@ pub struct FeatureView {
     pub event_time: Option<String>,
     /// The column that says when the fact became known. By default the event time.
     pub known_at: Option<String>,
+    /// In a SQL view, the column that says when a row was written: of rows of equal times the one written last counts.
+    /// Other than `known_at` it does not say when a fact became known, so rows written late count for earlier moments too.
+    pub written_at: Option<String>,
+    /// In a SQL view, the text features that hold JSON, as a list: clients send and get them as such rather than as text.
+    #[serde(default)]
+    pub json: Vec<String>,
     /// How old a value may be when it is used; older ones read as null. Left out: for ever.
     pub ttl: Option<Span>,
     /// Whether it is kept in the online store.
@@ -101,6 +107,20 @@ impl FeatureView {
             ViewKind::Sql
         }
     }
+}
+
+/// Features of several views that are read together, under a name of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureService {
+    /// The service's name.
+    #[serde(rename = "feature_service")]
+    pub name: String,
+    /// What it is for, in a sentence.
+    #[serde(default)]
+    pub description: String,
+    /// The features, in order: `view.feature`, or `view.*` for all of a view's.
+    pub features: Vec<String>,
 }
 
 /// An aggregate of events over one or several windows; one feature a window, called `{name}_{window}`, as `departures_3h`.

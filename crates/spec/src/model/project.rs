@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Entity, FeatureView, Model, Monitor, Source, Workflow};
+use super::{Endpoint, Entity, FeatureService, FeatureView, Model, Monitor, Source, Workflow};
 
 /// `mainspring.yaml`: the project's name, who owns it, and where it may run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +59,9 @@ pub struct Project {
     pub entities: BTreeMap<String, Entity>,
     /// By name.
     pub feature_views: BTreeMap<String, FeatureView>,
+    /// By name.
+    #[serde(default)]
+    pub feature_services: BTreeMap<String, FeatureService>,
     /// By name.
     pub models: BTreeMap<String, Model>,
     /// By name.

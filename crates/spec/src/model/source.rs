@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DataType, Severity, Span};
+use super::{DataType, Field, Severity, Span};
 
-/// A stream of files that becomes one lake table of the same name.
+/// Raw rows that become one lake table of the same name: a stream of files, or rows that clients push.
+///
+/// Exactly one of [`path`](Self::path) and [`push`](Self::push) is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = crate::schema::one_origin)]
 pub struct Source {
     /// The name of the source and of its table.
     #[serde(rename = "source")]
@@ -16,7 +19,13 @@ pub struct Source {
     #[serde(default)]
     pub description: String,
     /// A path, glob or object-store URL; relative paths start at the project folder.
+    #[serde(default)]
     pub path: String,
+    /// The names under which clients push rows into this table, which then has no files. Several sources may take the same
+    /// push, each the columns that it declares. The table has two columns more: `pushed_at`, when a row came, and
+    /// `push_id`, its number.
+    #[serde(default)]
+    pub push: Vec<String>,
     /// The file format. By default told by the file's ending.
     pub format: Option<FileFormat>,
     /// How CSV files are written.
@@ -40,6 +49,32 @@ pub struct Source {
     /// What happens when a file has a column that is not declared.
     #[serde(default)]
     pub extra_columns: ExtraColumns,
+}
+
+/// The column of a pushed table that says when a row came.
+pub const PUSHED_AT: &str = "pushed_at";
+/// The column of a pushed table that numbers its rows; it tells equal rows apart.
+pub const PUSH_ID: &str = "push_id";
+
+impl Source {
+    /// Whether its rows are pushed by clients rather than read from files.
+    #[must_use]
+    pub const fn is_pushed(&self) -> bool {
+        !self.push.is_empty()
+    }
+
+    /// Its table's columns: the declared ones, the derived ones, and those that every pushed table has.
+    #[must_use]
+    pub fn table_columns(&self) -> Vec<Field> {
+        let declared = self.columns.iter().map(|c| Field { name: c.name.clone(), data_type: c.data_type });
+        let derived = self.derive.iter().map(|d| Field { name: d.name.clone(), data_type: d.data_type });
+        let mut columns: Vec<Field> = declared.chain(derived).collect();
+        if self.is_pushed() {
+            columns.push(Field { name: PUSHED_AT.to_owned(), data_type: DataType::Timestamp });
+            columns.push(Field { name: PUSH_ID.to_owned(), data_type: DataType::Int64 });
+        }
+        columns
+    }
 }
 
 /// A file format.

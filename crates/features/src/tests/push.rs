@@ -1,0 +1,408 @@
+//! Pushes: online at once, in the lake once, and the same in both.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use mainspring_catalog::{Catalog, Principal};
+use mainspring_lake::{Lake, LakeConfig, TableName};
+use proptest::prelude::*;
+
+use super::world::{START, block_on};
+use crate::{EntityValue, FeatureStore, FjallStore, Push, PushTo, Status, Value, ValueRef};
+
+const PROJECT: &[(&str, &str)] = &[
+    ("mainspring.yaml", "project: sensors\n"),
+    (
+        "sources/all.yaml",
+        r"
+source: readings
+push: [sensors]
+columns:
+  - {name: sensor, type: int64, nullable: false}
+  - {name: at, type: timestamp, nullable: false}
+  - {name: heat, type: float64}
+  - {name: state, type: string}
+checks:
+  - range: {column: heat, min: -1000, max: 1000}
+event_time: at
+---
+source: corrections
+push: [sensors]
+columns:
+  - {name: sensor, type: int64, nullable: false}
+  - {name: at, type: timestamp, nullable: false}
+  - {name: heat, type: float64}
+key: [sensor, at]
+event_time: at
+",
+    ),
+    (
+        "features/all.yaml",
+        r"
+entity: sensor
+keys: [{name: sensor, type: int64}]
+---
+feature_view: last_reading
+entity: sensor
+sql: select sensor, at, pushed_at, heat, state from readings
+event_time: at
+written_at: pushed_at
+ttl: 2h
+features: {heat: how hot, state: of what}
+---
+feature_view: hours
+entity: sensor
+from: readings
+aggregates:
+  - {name: seen, function: count, windows: [1h]}
+  - {name: heat_sum, function: sum, of: heat, windows: [1h, 3h]}
+---
+feature_view: corrected
+entity: sensor
+from: corrections
+aggregates: [{name: fixed, function: sum, of: heat, windows: [3h]}]
+---
+feature_view: extremes
+entity: sensor
+sql: select sensor, max(at) as at, max(heat) as peak from readings group by sensor
+event_time: at
+features: {peak: the most}
+---
+feature_service: board
+features: [last_reading.*, hours.seen_1h]
+",
+    ),
+];
+
+const VIEWS: [&str; 4] = ["last_reading", "hours", "corrected", "extremes"];
+const MINUTE: i64 = 60_000_000;
+
+struct Sensors {
+    _folder: tempfile::TempDir,
+    lake: Lake,
+    features: FeatureStore,
+}
+
+#[derive(Debug, Clone)]
+struct Reading {
+    sensor: i64,
+    at: i64,
+    heat: Option<f64>,
+    state: Option<String>,
+}
+
+impl Sensors {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (lake, features) = Self::open(folder.path()).await;
+        Self { _folder: folder, lake, features }
+    }
+
+    async fn open(folder: &Path) -> (Lake, FeatureStore) {
+        for (path, text) in PROJECT {
+            let path = folder.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let project = mainspring_spec::load(folder).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let config = LakeConfig {
+            root: folder.join("lake").to_str().unwrap().into(),
+            memory_bytes: 256 << 20,
+            spill_dir: folder.join("spill"),
+            threads: 2,
+        };
+        let lake = Lake::open(config).await.unwrap();
+        let catalog = Catalog::open(&format!("sqlite:{}", folder.join("catalog.db").display())).await.unwrap();
+        let online = Arc::new(FjallStore::open(folder.join("online")).unwrap());
+        (lake.clone(), FeatureStore::open(lake, catalog, online, Arc::new(project)))
+    }
+
+    /// Pushes to both sources, as one push of the name they share.
+    async fn push(&self, readings: &[Reading], to: PushTo) -> crate::Result<crate::PushReport> {
+        let at = readings.iter().map(|reading| reading.at);
+        let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(at).with_timezone("UTC"));
+        let sensor: ArrayRef = Arc::new(Int64Array::from_iter_values(readings.iter().map(|reading| reading.sensor)));
+        let heat: ArrayRef = Arc::new(readings.iter().map(|reading| reading.heat).collect::<Float64Array>());
+        let state: ArrayRef = Arc::new(readings.iter().map(|reading| reading.state.clone()).collect::<StringArray>());
+        let targets = self.features.push_targets("sensors")?;
+        assert_eq!(targets.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["corrections", "readings"]);
+        let common = [("sensor", sensor, true), ("at", at, true), ("heat", heat, true)];
+        let short = RecordBatch::try_from_iter_with_nullable(common.clone()).unwrap();
+        let whole =
+            RecordBatch::try_from_iter_with_nullable(common.into_iter().chain([("state", state, true)])).unwrap();
+        let pushes =
+            vec![Push { source: "corrections".into(), rows: short }, Push { source: "readings".into(), rows: whole }];
+        self.features.push(pushes, to, &Principal::local_owner()).await
+    }
+
+    async fn backfill(&self) {
+        self.features.land_all_pushed().await.unwrap();
+        for view in VIEWS {
+            self.features.backfill(view, &Principal::local_owner()).await.unwrap();
+        }
+    }
+
+    async fn materialize(&self) {
+        for view in VIEWS {
+            self.features.materialize_online(view, None).await.unwrap();
+        }
+    }
+
+    /// All features of some views for some sensors, as a feature server reads them.
+    async fn online(&self, views: &[&str], sensors: &[i64], at: i64) -> Vec<Vec<(Value, Status, i64)>> {
+        let mut features = vec![];
+        for view in views {
+            let names = self.features.project().view_features(view);
+            features.extend(names.into_iter().map(|feature| ((*view).to_owned(), feature)));
+        }
+        let plan = self.features.read_plan(&features).await.unwrap();
+        let keys: Vec<EntityValue<'_>> = sensors.iter().map(|&sensor| EntityValue::Int(sensor)).collect();
+        let answer = plan.read(&[&keys], sensors.len(), at).unwrap();
+        let cell = |feature, row| {
+            let value = match answer.value(feature, row) {
+                ValueRef::Null => Value::Null,
+                ValueRef::Int(value) => Value::Int(value),
+                ValueRef::Float(value) => Value::Float(value),
+                ValueRef::Text(text) => Value::Text(text.into()),
+                other => panic!("no feature is {other:?}"),
+            };
+            (value, answer.row_status(feature, row), answer.event_time(feature, row))
+        };
+        (0..sensors.len()).map(|row| (0..features.len()).map(|feature| cell(feature, row)).collect()).collect()
+    }
+
+    async fn offline(&self, views: &[&str], sensors: &[i64], at: i64) -> Vec<Vec<Value>> {
+        let mut inputs = vec![];
+        for view in views {
+            let names = self.features.project().view_features(view);
+            let of = |feature| mainspring_spec::InputRef::Feature { view: (*view).to_owned(), feature };
+            inputs.extend(names.into_iter().map(of));
+        }
+        let moments = TimestampMicrosecondArray::from(vec![at; sensors.len()]).with_timezone("UTC");
+        let batch = RecordBatch::try_from_iter([
+            ("sensor", Arc::new(Int64Array::from(sensors.to_vec())) as ArrayRef),
+            ("moment", Arc::new(moments) as ArrayRef),
+        ])
+        .unwrap();
+        let observations = self.lake.session().read_batch(batch).unwrap();
+        let joined =
+            self.features.point_in_time_ordered(observations, Some("moment"), &inputs, &BTreeMap::new()).await.unwrap();
+        let mut found = vec![];
+        for batch in joined.collect().await.unwrap() {
+            for row in 0..batch.num_rows() {
+                let column = |input: &mainspring_spec::InputRef| {
+                    Value::from_array(batch.column_by_name(input.name()).unwrap(), row)
+                };
+                found.push(inputs.iter().map(column).collect());
+            }
+        }
+        found
+    }
+
+    async fn rows_of(&self, table: &str) -> usize {
+        let table = TableName::new("sources", table).unwrap();
+        self.lake.read(&table, mainspring_lake::At::Latest).await.unwrap().count().await.unwrap()
+    }
+}
+
+fn reading(sensor: i64, minute: i64, heat: f64) -> Reading {
+    Reading { sensor, at: START + minute * MINUTE, heat: Some(heat), state: Some("ok".into()) }
+}
+
+#[test]
+fn pushed_row_is_online_at_once_and_newest_event_wins_whatever_the_order() {
+    block_on(async {
+        let world = Sensors::new().await;
+        let now = START + 60 * MINUTE;
+
+        let report = world.push(&[reading(1, 30, 3.0)], PushTo::Online).await.unwrap();
+        world.push(&[reading(1, 10, 1.0)], PushTo::Online).await.unwrap();
+
+        assert_eq!(report.later, ["extremes"], "an aggregate over all rows waits for its turn");
+        let found = &world.online(&["last_reading", "hours"], &[1, 2], now).await;
+        assert!(found[0][0].0.same(&Value::Float(3.0)), "{found:?}");
+        assert_eq!(found[0][0].1, Status::Present);
+        assert_eq!(found[0][0].2, START + 30 * MINUTE);
+        assert!(found[0][2].0.same(&Value::Int(2)), "both are events of the last hour: {found:?}");
+        assert!(found[1].iter().all(|cell| cell.1 == Status::NotFound && cell.0.is_null()), "{found:?}");
+    });
+}
+
+#[test]
+fn of_two_rows_of_one_moment_the_one_pushed_last_wins() {
+    block_on(async {
+        let world = Sensors::new().await;
+        for heat in [5.0, 9.0, 2.0, 7.0] {
+            world.push(&[reading(1, 0, heat)], PushTo::Online).await.unwrap();
+        }
+
+        let online = world.online(&["last_reading", "corrected"], &[1], START).await;
+        world.backfill().await;
+        let offline = world.offline(&["last_reading", "corrected"], &[1], START).await;
+
+        assert!(online[0][0].0.same(&Value::Float(7.0)), "{online:?}");
+        assert!(online[0][2].0.same(&Value::Float(7.0)), "a row of the same key takes the former's place: {online:?}");
+        for (on, off) in online[0].iter().zip(&offline[0]) {
+            assert!(on.0.same(off), "{online:?} {offline:?}");
+        }
+    });
+}
+
+#[test]
+fn value_too_old_says_so_and_is_null() {
+    block_on(async {
+        let world = Sensors::new().await;
+        world.push(&[reading(1, 0, 5.0)], PushTo::Online).await.unwrap();
+
+        let fresh = world.online(&["last_reading"], &[1], START + 120 * MINUTE).await;
+        let old = world.online(&["last_reading"], &[1], START + 121 * MINUTE).await;
+
+        assert_eq!(fresh[0][0].1, Status::Present);
+        assert_eq!(old[0][0].1, Status::OutsideMaxAge);
+        assert!(old[0][0].0.is_null());
+        assert_eq!(old[0][0].2, START);
+    });
+}
+
+#[test]
+fn push_with_one_bad_row_is_refused_whole() {
+    block_on(async {
+        let world = Sensors::new().await;
+
+        let hot = world.push(&[reading(1, 0, 5.0), reading(1, 1, 5_000.0)], PushTo::Online).await.unwrap_err();
+
+        assert!(hot.to_string().contains("row 2") && hot.to_string().contains("5000"), "{hot}");
+        assert_eq!(world.online(&["hours"], &[1], START + MINUTE).await[0][2].1, Status::NotFound);
+        assert_eq!(world.features.land_all_pushed().await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn rows_for_the_lake_only_come_online_with_the_next_materialisation() {
+    block_on(async {
+        let world = Sensors::new().await;
+        world.push(&[reading(1, 0, 5.0)], PushTo::Online).await.unwrap();
+        world.push(&[reading(2, 0, 6.0)], PushTo::Lake).await.unwrap();
+
+        let before = world.online(&["last_reading"], &[1, 2], START).await;
+        world.backfill().await;
+        world.materialize().await;
+        let after = world.online(&["last_reading"], &[1, 2], START).await;
+
+        assert_eq!((before[0][0].1, before[1][0].1), (Status::Present, Status::NotFound));
+        assert_eq!((after[0][0].1, after[1][0].1), (Status::Present, Status::Present));
+    });
+}
+
+#[test]
+fn pushes_land_once_also_when_they_are_found_again_after_they_landed() {
+    block_on(async {
+        let world = Sensors::new().await;
+        world.push(&[reading(1, 0, 5.0), reading(2, 0, 5.0)], PushTo::Online).await.unwrap();
+        let store = world.features.online.store();
+        let space = "push!readings";
+        let waiting = store.tail(space, b"").unwrap();
+
+        let first = world.features.land_pushed("readings").await.unwrap();
+        // As after a kill between the lake's commit and the store's.
+        let again = waiting.iter().map(|row| crate::OnlineChange::Put { entity: vec![], row: row.clone() });
+        store.write(space, again.collect(), None).unwrap();
+        world.push(&[reading(3, 0, 5.0)], PushTo::Online).await.unwrap();
+        let second = world.features.land_pushed("readings").await.unwrap();
+
+        assert_eq!((first, second), (2, 1));
+        assert_eq!(world.rows_of("readings").await, 3);
+        assert!(store.tail(space, b"").unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_is_pushed_while_views_are_computed_stays_online() {
+    block_on(async {
+        let world = Sensors::new().await;
+        world.push(&[reading(1, 0, 1.0)], PushTo::Online).await.unwrap();
+        world.backfill().await;
+        world.push(&[reading(1, 5, 2.0)], PushTo::Online).await.unwrap();
+
+        // From tables that do not have the second row yet.
+        world.materialize().await;
+
+        let found = world.online(&["last_reading", "hours"], &[1], START + 5 * MINUTE).await;
+        assert!(found[0][0].0.same(&Value::Float(2.0)), "{found:?}");
+        assert!(found[0][2].0.same(&Value::Float(3.0)), "{found:?}");
+    });
+}
+
+fn readings() -> impl Strategy<Value = Vec<Reading>> {
+    let heat = prop::option::weighted(0.9, prop_oneof![Just(0.1), Just(0.2), Just(1e-9), -50.0..50.0]);
+    let state = prop::option::weighted(0.8, "[ab]");
+    let one = (0..3_i64, 0..20_i64, heat, state).prop_map(|(sensor, minute, heat, state)| {
+        let at = START + minute * 10 * MINUTE;
+        Reading { sensor, at, heat, state }
+    });
+    prop::collection::vec(one, 1..8)
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push(Vec<Reading>),
+    Land,
+    Compute,
+    Materialize,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => readings().prop_map(Step::Push),
+        1 => Just(Step::Land),
+        1 => Just(Step::Compute),
+        1 => Just(Step::Materialize),
+    ];
+    prop::collection::vec(step, 1..10)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, ..ProptestConfig::default() })]
+
+    #[test]
+    fn online_agrees_with_offline_bit_for_bit_however_rows_came(steps in steps()) {
+        block_on(async {
+            let world = Sensors::new().await;
+            let live = ["last_reading", "hours", "corrected"];
+            for step in steps {
+                match step {
+                    Step::Push(readings) => {
+                        world.push(&readings, PushTo::Online).await.unwrap();
+                    }
+                    Step::Land => {
+                        world.features.land_all_pushed().await.unwrap();
+                    }
+                    Step::Compute => world.backfill().await,
+                    Step::Materialize => {
+                        world.backfill().await;
+                        world.materialize().await;
+                    }
+                }
+            }
+            let sensors = [0, 1, 2, 3];
+            let moments = [START + 45 * MINUTE, START + 190 * MINUTE];
+            let mut online = vec![];
+            for at in moments {
+                online.push(world.online(&live, &sensors, at).await);
+            }
+
+            world.backfill().await;
+
+            for (at, online) in moments.into_iter().zip(online) {
+                let offline = world.offline(&live, &sensors, at).await;
+                for (sensor, (on, off)) in online.iter().zip(&offline).enumerate() {
+                    for (feature, (on, off)) in on.iter().zip(off).enumerate() {
+                        assert!(on.0.same(off), "sensor {sensor}, feature {feature}: online {on:?}, offline {off:?}");
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,466 @@
+//! A registry's objects as declarations of ours.
+//!
+//! Feast's online value is the row of the greatest event time, and of those the one created last; a view here is the union of
+//! its file's rows and of those that clients push, with `written_at` in the place of the created column: then so is its value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use mainspring_spec::{DataType, Span, mended_name, name_problem};
+
+use super::config::Config;
+use super::registry::{DataSource, Entity, FeatureServiceSpec, FeatureViewSpec, Field, Registry, source_kind};
+
+/// What became of a repository.
+#[derive(Debug, Default)]
+pub(super) struct Converted {
+    pub entities: Vec<ImportedEntity>,
+    pub sources: Vec<FileSource>,
+    pub views: Vec<ImportedView>,
+    pub services: Vec<ImportedService>,
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ImportedEntity {
+    pub name: String,
+    pub description: String,
+    pub keys: Vec<(String, DataType)>,
+}
+
+#[derive(Debug)]
+pub(super) struct FileSource {
+    pub name: String,
+    pub description: String,
+    pub path: String,
+    pub is_parquet_by_name: bool,
+    /// The file's columns.
+    pub columns: BTreeMap<String, DataType>,
+    pub event_time: String,
+}
+
+#[derive(Debug)]
+pub(super) struct ImportedView {
+    pub name: String,
+    pub description: String,
+    pub entity: ImportedEntity,
+    pub features: Vec<Feature>,
+    pub ttl: Option<Span>,
+    pub online: bool,
+    /// The names of times in the view.
+    pub event_time: String,
+    /// The created column of the file and of pushes, where there is one.
+    pub created: Option<String>,
+    pub file: Option<FileRows>,
+    pub push: PushedRows,
+}
+
+#[derive(Debug)]
+pub(super) struct Feature {
+    pub name: String,
+    /// The name that clients of Feast push it by.
+    pub pushed: String,
+    pub description: String,
+    pub data_type: DataType,
+    pub is_json: bool,
+}
+
+/// The rows of a view that a file brings: the source, and the file's columns of keys, features and times.
+#[derive(Debug)]
+pub(super) struct FileRows {
+    pub source: String,
+    pub keys: Vec<String>,
+    pub features: Vec<String>,
+    pub event_time: String,
+    pub created: Option<String>,
+}
+
+/// The source into which a view's rows are pushed.
+#[derive(Debug)]
+pub(super) struct PushedRows {
+    pub source: String,
+    pub names: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct ImportedService {
+    pub name: String,
+    pub description: String,
+    pub features: Vec<String>,
+}
+
+/// Bytes, which columns of files hold as they are and requests as base64: only what is pushed can be kept.
+const BYTES: i32 = 1;
+/// The entity that stands for none.
+const DUMMY: &str = "__dummy";
+
+/// Converts a registry; `repo` is where relative paths of files start.
+pub(super) fn convert(config: &Config, registry: &Registry, repo: &Path) -> Converted {
+    let mut converter = Converter { project: &config.project, repo, registry, out: Converted::default() };
+    for view in registry.feature_views.iter().filter_map(|view| view.spec.as_ref()) {
+        if view.project == config.project {
+            converter.view(view);
+        }
+    }
+    for service in registry.feature_services.iter().filter_map(|service| service.spec.as_ref()) {
+        if service.project == config.project {
+            converter.service(service);
+        }
+    }
+    converter.rest(config);
+    converter.out
+}
+
+struct Converter<'a> {
+    project: &'a str,
+    repo: &'a Path,
+    registry: &'a Registry,
+    out: Converted,
+}
+
+impl Converter<'_> {
+    fn note(&mut self, text: impl Into<String>) {
+        self.out.notes.push(text.into());
+    }
+
+    /// A name as ours may be; said where it is another.
+    fn name(&mut self, kind: &str, name: &str) -> String {
+        if name_problem(name).is_none() {
+            return name.to_owned();
+        }
+        let mended = mended_name(name);
+        self.note(format!(
+            "{kind} `{name}` is called `{mended}` here, as names are of lower case letters, digits and `_`; clients must \
+             ask for it by that name"
+        ));
+        mended
+    }
+
+    fn view(&mut self, view: &FeatureViewSpec) {
+        let lost = |reason: &str| format!("feature view `{}` is not carried over: {reason}", view.name);
+        let Some(batch) = view.batch_source.as_ref() else {
+            return self.note(lost("it has no batch source"));
+        };
+        if view.feature_transformation.is_some() || !view.source_views.is_empty() {
+            return self.note(lost(
+                "its values are computed by a transformation in Python; write that as the SQL of a feature view",
+            ));
+        }
+        if view.disabled {
+            return self.note(lost("it is disabled"));
+        }
+        let Some(entity) = self.entity_of(view) else {
+            return self.note(lost("it describes no entity; declare one with a key that is the same in all rows"));
+        };
+        let name = self.name("feature view", &view.name);
+        if self.out.views.iter().any(|known| known.name == name) {
+            return self.note(lost(&format!("another view is called `{name}` already")));
+        }
+        let file = match batch.kind {
+            source_kind::FILE => self.file_of(view, batch, &entity),
+            kind => {
+                let what = source_kind::words(kind);
+                self.note(format!(
+                    "the rows of feature view `{}` come from {what} (`{}`), which is not read here; only rows that are \
+                     pushed have values, until you declare a source of files with the same columns",
+                    view.name, batch.name
+                ));
+                None
+            }
+        };
+        let mut features = vec![];
+        for field in &view.features {
+            let kept = type_of(field.value_type).filter(|_| file.is_none() || field.value_type != BYTES);
+            let Some((data_type, is_json)) = kept else {
+                self.note(format!(
+                    "feature `{}:{}` is not carried over: values of its type cannot be kept",
+                    view.name, field.name
+                ));
+                continue;
+            };
+            if file.as_ref().is_some_and(|file| file.event_time == field.name) {
+                continue;
+            }
+            let feature = self.name(&format!("feature of `{}`", view.name), &field.name);
+            features.push(Feature {
+                name: feature,
+                pushed: field.name.clone(),
+                description: field.description.clone(),
+                data_type,
+                is_json,
+            });
+        }
+        if features.is_empty() {
+            return self.note(lost("it has no feature that can be kept"));
+        }
+        let push = self.push_of(view, &name);
+        let file = file.map(|mut file| {
+            let column = |feature: &Feature| unmapped(batch, &feature.pushed);
+            file.features = features.iter().map(column).collect();
+            file
+        });
+        self.add_source(batch, file.as_ref(), &entity, &features);
+        if !self.out.entities.iter().any(|known| known.name == entity.name) {
+            self.out.entities.push(entity.clone());
+        }
+        let ttl = view.ttl.as_ref().map(|ttl| ttl.seconds.saturating_mul(1_000_000) + i64::from(ttl.nanos) / 1_000);
+        let event_time =
+            if batch.timestamp_field.is_empty() { "event_timestamp" } else { mapped(batch, &batch.timestamp_field) };
+        let created = Some(batch.created_timestamp_column.as_str()).filter(|column| !column.is_empty());
+        self.out.views.push(ImportedView {
+            name,
+            description: view.description.clone(),
+            entity,
+            features,
+            // Nought is for ever.
+            ttl: ttl.filter(|ttl| *ttl > 0).map(Span::from_micros),
+            online: view.online,
+            event_time: event_time.to_owned(),
+            created: created.map(|column| mapped(batch, column).to_owned()),
+            file,
+            push,
+        });
+    }
+
+    /// The entity of a view: its own when it has one, else one of all their keys.
+    fn entity_of(&mut self, view: &FeatureViewSpec) -> Option<ImportedEntity> {
+        let names: Vec<&String> = view.entities.iter().filter(|name| !name.starts_with(DUMMY)).collect();
+        let mut keys = vec![];
+        let mut descriptions = vec![];
+        for name in &names {
+            let mut declared = self.registry.entities.iter().filter_map(|Entity { spec }| spec.as_ref());
+            let declared = declared.find(|entity| entity.name == **name && entity.project == self.project);
+            let key = declared.map_or(name.as_str(), |entity| entity.join_key.as_str());
+            let column = view.entity_columns.iter().find(|column| column.name == key).map(|column| column.value_type);
+            let value_type = column.or_else(|| declared.map(|entity| entity.value_type)).unwrap_or_default();
+            let data_type = match type_of(value_type) {
+                Some((DataType::Float64, _)) | None => DataType::String,
+                Some((data_type, _)) => data_type,
+            };
+            keys.push((key.to_owned(), data_type));
+            descriptions.extend(declared.map(|entity| entity.description.clone()).filter(|text| !text.is_empty()));
+        }
+        if keys.is_empty() {
+            return None;
+        }
+        let joined = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("_and_");
+        let name = if let [one] = names.as_slice() { self.name("entity", one) } else { mended_name(&joined) };
+        // The same entity may have a key of another type in another view.
+        let same = self.out.entities.iter().find(|known| known.name == name);
+        let name = match same {
+            Some(known) if known.keys != keys => mended_name(&format!("{name}_of_{}", view.name)),
+            _ => name,
+        };
+        Some(ImportedEntity { name, description: descriptions.join("; "), keys })
+    }
+
+    /// The rows that a view's file brings. The columns of its features are filled in later.
+    fn file_of(&mut self, view: &FeatureViewSpec, batch: &DataSource, entity: &ImportedEntity) -> Option<FileRows> {
+        let options = batch.file_options.as_ref()?;
+        let is_delta = options.file_format.as_ref().is_some_and(|format| format.delta.is_some());
+        if is_delta || options.uri.is_empty() {
+            self.note(format!(
+                "the rows of feature view `{}` come from a Delta table (`{}`), which is not read here; only rows that are \
+                 pushed have values",
+                view.name, batch.name
+            ));
+            return None;
+        }
+        if !options.s3_endpoint_override.is_empty() {
+            self.note(format!(
+                "source `{}` is read from an S3 endpoint of its own, {}; set AWS_ENDPOINT_URL for the server",
+                batch.name, options.s3_endpoint_override
+            ));
+        }
+        Some(FileRows {
+            source: mended_name(&batch.name),
+            keys: entity.keys.iter().map(|(key, _)| unmapped(batch, key)).collect(),
+            features: vec![],
+            event_time: batch.timestamp_field.clone(),
+            created: Some(batch.created_timestamp_column.clone()).filter(|column| !column.is_empty()),
+        })
+    }
+
+    /// Adds what a view reads of its file to the file's source, which several views may share.
+    fn add_source(
+        &mut self,
+        batch: &DataSource,
+        file: Option<&FileRows>,
+        entity: &ImportedEntity,
+        features: &[Feature],
+    ) {
+        let (Some(file), Some(options)) = (file, batch.file_options.as_ref()) else { return };
+        let mut columns: BTreeMap<String, DataType> = BTreeMap::new();
+        columns.extend(file.keys.iter().zip(&entity.keys).map(|(column, (_, data_type))| (column.clone(), *data_type)));
+        let pairs = file.features.iter().zip(features);
+        columns.extend(pairs.map(|(column, feature)| (column.clone(), feature.data_type)));
+        columns.extend(file.created.iter().chain([&file.event_time]).map(|c| (c.clone(), DataType::Timestamp)));
+        if let Some(known) = self.out.sources.iter_mut().find(|known| known.name == file.source) {
+            known.columns.extend(columns);
+            return;
+        }
+        let path = path_of(&options.uri, self.repo);
+        self.out.sources.push(FileSource {
+            name: file.source.clone(),
+            description: batch.description.clone(),
+            is_parquet_by_name: path.ends_with(".parquet"),
+            path,
+            columns,
+            event_time: file.event_time.clone(),
+        });
+    }
+
+    fn push_of(&mut self, view: &FeatureViewSpec, name: &str) -> PushedRows {
+        let source = mended_name(&format!("{name}_pushed"));
+        let mut names = vec![];
+        match &view.stream_source {
+            Some(stream) if stream.kind == source_kind::PUSH => names.push(stream.name.clone()),
+            Some(stream) => {
+                let what = source_kind::words(stream.kind);
+                self.note(format!(
+                    "feature view `{}` also reads {what} (`{}`), which is not read here; have its consumer push the rows \
+                     to `{source}`",
+                    view.name, stream.name
+                ));
+                names.push(source.clone());
+            }
+            None => names.push(source.clone()),
+        }
+        PushedRows { source, names }
+    }
+
+    fn service(&mut self, service: &FeatureServiceSpec) {
+        let name = self.name("feature service", &service.name);
+        let mut features = vec![];
+        for projection in &service.features {
+            let view = mended_name(&projection.feature_view_name);
+            let Some(known) = self.out.views.iter().find(|known| known.name == view) else {
+                self.note(format!(
+                    "feature service `{}` lacks the features of `{}`, which is not carried over",
+                    service.name, projection.feature_view_name
+                ));
+                continue;
+            };
+            let carried: Vec<(String, Option<String>)> = projection
+                .feature_columns
+                .iter()
+                .map(|column: &Field| {
+                    let feature = known.features.iter().find(|feature| feature.pushed == column.name);
+                    (column.name.clone(), feature.map(|feature| format!("{view}.{}", feature.name)))
+                })
+                .collect();
+            let alias = &projection.feature_view_name_alias;
+            if !alias.is_empty() && *alias != projection.feature_view_name {
+                self.note(format!(
+                    "feature service `{}` calls `{}` `{alias}`; here it goes by its own name",
+                    service.name, projection.feature_view_name
+                ));
+            }
+            if !projection.join_key_map.is_empty() {
+                self.note(format!(
+                    "feature service `{}` joins `{}` by other keys; here clients give the view's own keys",
+                    service.name, projection.feature_view_name
+                ));
+            }
+            for (column, feature) in carried {
+                match feature {
+                    Some(feature) => features.push(feature),
+                    None => self.note(format!(
+                        "feature service `{}` lacks `{}:{column}`, which is not carried over",
+                        service.name, projection.feature_view_name
+                    )),
+                }
+            }
+        }
+        let mut seen = BTreeSet::new();
+        features.retain(|feature| seen.insert(feature.clone()));
+        if features.is_empty() {
+            return self.note(format!("feature service `{}` is not carried over: no feature of it is", service.name));
+        }
+        self.out.services.push(ImportedService { name, description: service.description.clone(), features });
+    }
+
+    /// What has no counterpart.
+    fn rest(&mut self, config: &Config) {
+        let registry = self.registry;
+        let kinds = [
+            (
+                "on-demand feature view",
+                &registry.on_demand_feature_views,
+                "its values are computed in Python; write it as a feature view with `expressions` in SQL",
+            ),
+            (
+                "stream feature view",
+                &registry.stream_feature_views,
+                "streams are not read; declare a pushed source and a feature view over it",
+            ),
+            (
+                "saved dataset",
+                &registry.saved_datasets,
+                "training sets are made by `mainspring run`, each with the versions that it was made of",
+            ),
+            ("permission", &registry.permissions, "write a Cedar policy in policies/"),
+            ("label view", &registry.label_views, "labels are declared with the model that learns them"),
+        ];
+        for (kind, objects, instead) in kinds {
+            for object in objects.iter().filter_map(|object| object.spec.as_ref()) {
+                if object.project == self.project || object.project.is_empty() {
+                    self.note(format!("{kind} `{}` is not carried over: {instead}", object.name));
+                }
+            }
+        }
+        if self.out.views.iter().any(|view| view.online) {
+            self.note(format!(
+                "values in the {} online store are not copied: `mainspring run` computes them from the sources, and what \
+                 was only pushed must be pushed again",
+                config.online_store
+            ));
+        }
+        if !matches!(config.offline_store.as_str(), "file" | "dask" | "duckdb") {
+            self.note(format!("the {} offline store is not read; sources of files are", config.offline_store));
+        }
+    }
+}
+
+/// A source's column as the view calls it.
+fn mapped<'a>(source: &'a DataSource, column: &'a str) -> &'a str {
+    source.field_mapping.get(column).map_or(column, String::as_str)
+}
+
+/// A view's column as the source calls it.
+fn unmapped(source: &DataSource, name: &str) -> String {
+    let found = source.field_mapping.iter().find(|(_, to)| *to == name);
+    found.map_or(name, |(from, _)| from.as_str()).to_owned()
+}
+
+/// Where a file lies, seen from anywhere.
+fn path_of(uri: &str, repo: &Path) -> String {
+    if let Some(local) = uri.strip_prefix("file://") {
+        return local.to_owned();
+    }
+    if uri.contains("://") {
+        return uri.to_owned();
+    }
+    let path = repo.join(uri);
+    if path.is_dir() {
+        path.join("*.parquet").to_string_lossy().into_owned()
+    } else {
+        path.to_string_lossy().into_owned()
+    }
+}
+
+/// Our type for one of Feast's (`feast/types/Value.proto`), and whether its values are JSON kept as text.
+const fn type_of(value_type: i32) -> Option<(DataType, bool)> {
+    Some(match value_type {
+        // Bytes travel as text in base64.
+        1 | 2 | 36 | 37 => (DataType::String, false),
+        3 | 4 => (DataType::Int64, false),
+        5 | 6 => (DataType::Float64, false),
+        7 => (DataType::Bool, false),
+        8 => (DataType::Timestamp, false),
+        // Lists, sets, maps and structs; JSON itself travels as text.
+        11..=18 | 20..=29 | 33..=35 | 38..=43 => (DataType::String, true),
+        32 => (DataType::String, false),
+        _ => return None,
+    })
+}

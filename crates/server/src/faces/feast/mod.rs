@@ -1,0 +1,111 @@
+//! The face of Feast's feature server: the JSON that its clients send and expect (Feast 0.67, `feast serve`).
+//!
+//! A read is on the hot path: its names are resolved once for each shape of request ([`shape`]), its body is read straight
+//! into typed columns ([`request`]), and the answer is written from where the values lie ([`answer`]). Writes become
+//! columns of a source ([`frame`]) and one push.
+
+mod answer;
+mod error;
+mod frame;
+mod materialize;
+mod request;
+mod shape;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, routing::MethodRouter};
+use jiff::Timestamp;
+use mainspring_govern::Resource;
+
+use crate::app::App;
+use crate::http::Caller;
+use error::Refused;
+use shape::Shapes;
+
+/// The largest body: ten thousand entities by a few keys take less than a tenth of it, and so does a push of as many rows.
+const BODY_BYTES_MAX: usize = 16 << 20;
+/// An answer of more values than this is made off the request runtime, as it takes milliseconds.
+const VALUES_INLINE: usize = 20_000;
+
+/// What the handlers of this face share.
+#[derive(Clone)]
+struct Face {
+    app: App,
+    shapes: Arc<Shapes>,
+}
+
+/// The routes of this face.
+pub fn router(app: App) -> Router {
+    let face = Face { app, shapes: Arc::default() };
+    let gone: fn() -> MethodRouter<Face> = || post(search);
+    Router::new()
+        .route("/get-online-features", post(get_online_features))
+        .route("/push", post(write::push))
+        .route("/write-to-online-store", post(write::write_to_online_store))
+        .route("/materialize", post(materialize::materialize))
+        .route("/materialize-incremental", post(materialize::materialize_incremental))
+        .route("/search", gone())
+        .route("/retrieve-online-documents", gone())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(face)
+}
+
+/// Answers `POST /get-online-features`.
+async fn get_online_features(
+    State(face): State<Face>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    read: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refused> {
+    let body = json_body(&headers, read)?;
+    let asked = request::read_features(&body)?;
+    let layers = face.app.layers();
+    let shape = face.shapes.of(&layers, &asked).await?;
+    for view in shape.views() {
+        let resource = Resource::new("view", view);
+        layers.authorizer.check(&caller.principal, "view.read", &resource)?;
+    }
+    let at = Timestamp::now().as_microsecond();
+    let bytes = if asked.rows() * shape.outputs() > VALUES_INLINE {
+        // The body is read once more over there: its values point into it.
+        let (shape, body) = (shape.clone(), body.clone());
+        let work = move || answer::answer(&shape, &request::read_features(&body)?, at);
+        tokio::task::spawn_blocking(work).await.map_err(|error| Refused::internal(&error))??
+    } else {
+        answer::answer(&shape, &asked, at)?
+    };
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response())
+}
+
+/// Vectors are not searched here; said so, rather than by a page that is not found.
+async fn search() -> Refused {
+    Refused::NotImplemented("this server does not search vectors; read features with POST /get-online-features")
+}
+
+/// The body, when it is whole and says that it is JSON.
+fn json_body(headers: &HeaderMap, read: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
+    let body = read.map_err(|rejection| match rejection.status() {
+        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge { most: BODY_BYTES_MAX },
+        _ => Refused::body(rejection.body_text()),
+    })?;
+    match headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) {
+        // Like Feast's own server, which takes a body without a type for JSON.
+        None => Ok(body),
+        Some(kind) if is_json(kind) => Ok(body),
+        Some(kind) => Err(Refused::content_type(&String::from_utf8_lossy(kind))),
+    }
+}
+
+fn is_json(kind: &[u8]) -> bool {
+    let kind = kind.split(|&byte| byte == b';').next().unwrap_or(kind).trim_ascii();
+    kind.eq_ignore_ascii_case(b"application/json")
+        || (kind.len() > 5 && kind[kind.len() - 5..].eq_ignore_ascii_case(b"+json"))
+}

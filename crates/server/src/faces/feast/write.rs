@@ -1,0 +1,119 @@
+//! `POST /push` and `POST /write-to-online-store`: a data frame becomes one push.
+
+use std::borrow::Cow;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use mainspring_features::{Push, PushTo};
+use serde::Deserialize;
+
+use super::error::{Detail, Refused};
+use super::frame::Frame;
+use super::request::not_json;
+use super::{Face, json_body};
+use crate::app::Layers;
+use crate::http::Caller;
+
+#[derive(Debug, Deserialize)]
+struct PushAsked<'a> {
+    #[serde(borrow)]
+    push_source_name: Cow<'a, str>,
+    #[serde(borrow)]
+    df: Frame<'a>,
+    #[serde(borrow, default = "online")]
+    to: Cow<'a, str>,
+}
+
+fn online<'a>() -> Cow<'a, str> {
+    Cow::Borrowed("online")
+}
+
+#[derive(Debug, Deserialize)]
+struct WriteAsked<'a> {
+    #[serde(borrow)]
+    feature_view_name: Cow<'a, str>,
+    #[serde(borrow)]
+    df: Frame<'a>,
+}
+
+/// Answers `POST /push`.
+pub(super) async fn push(
+    State(face): State<Face>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    read: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refused> {
+    let body = json_body(&headers, read)?;
+    let (pushes, to, layers) = {
+        let asked: PushAsked<'_> = parsed(&body, &["push_source_name", "df"])?;
+        let to = match asked.to.as_ref() {
+            // What is online is offline too: training sees what was served.
+            "online" | "online_and_offline" => PushTo::Online,
+            "offline" => PushTo::Lake,
+            other => {
+                let other: String = other.chars().take(60).collect();
+                let message = format!("`{other}` is no way to push; write online, offline or online_and_offline");
+                return Err(Refused::invalid("push_mode", &["to"], message));
+            }
+        };
+        asked.df.check()?;
+        let layers = face.app.layers();
+        let mut pushes = vec![];
+        for source in layers.features.push_targets(&asked.push_source_name)? {
+            pushes.push(Push { source: source.name.clone(), rows: asked.df.batch(source)? });
+        }
+        (pushes, to, layers)
+    };
+    take(&face, &layers, &caller, pushes, to).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// Answers `POST /write-to-online-store`.
+pub(super) async fn write_to_online_store(
+    State(face): State<Face>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    read: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refused> {
+    let body = json_body(&headers, read)?;
+    let (pushes, layers) = {
+        let asked: WriteAsked<'_> = parsed(&body, &["feature_view_name", "df"])?;
+        asked.df.check()?;
+        let layers = face.app.layers();
+        let (_, source) = layers.features.write_target(&asked.feature_view_name)?;
+        let push = Push { source: source.name.clone(), rows: asked.df.batch(source)? };
+        (vec![push], layers)
+    };
+    take(&face, &layers, &caller, pushes, PushTo::Online).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], "null").into_response())
+}
+
+async fn take(face: &Face, layers: &Layers, caller: &Caller, pushes: Vec<Push>, to: PushTo) -> Result<(), Refused> {
+    for push in &pushes {
+        caller.may(&face.app, "source.push", "source", &push.source).await?;
+    }
+    layers.features.push(pushes, to, &caller.principal).await?;
+    Ok(())
+}
+
+/// A body that must have some keys.
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8], required: &[&str]) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|error| {
+        if !error.is_data() {
+            return not_json(&error);
+        }
+        let tree: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let missing = required.iter().filter(|key| tree.is_object() && tree.get(**key).is_none());
+        let missing: Vec<Detail> =
+            missing.map(|key| Detail::new("missing", &[key], "Field required", serde_json::Value::Null)).collect();
+        if missing.is_empty() {
+            Refused::invalid("value_error", &[], error.to_string())
+        } else {
+            Refused::Invalid(missing)
+        }
+    })
+}
