@@ -77,7 +77,7 @@ pub enum Verb {
     Run(RunArgs),
     /// Answer predictions over HTTP and show the web console
     #[command(
-        after_help = "Examples:\n  mainspring serve\n  mainspring serve --listen 127.0.0.1:0         a free port, shown on the first line\n  mainspring serve --listen 0.0.0.0:7878        only once there is an API key"
+        after_help = "Examples:\n  mainspring serve\n  mainspring serve --listen 127.0.0.1:0         a free port, shown on the first line\n  mainspring serve --listen 0.0.0.0:7878        only once there is an API key\n  mainspring serve --grpc 127.0.0.1:7879           gRPC beside it"
     )]
     Serve(ServeArgs),
     /// Where everything stands, in one screen
@@ -208,6 +208,10 @@ pub struct ServeArgs {
     /// Send webhooks also to this machine and to private addresses [default: only to public ones]
     #[arg(long, env = "MAINSPRING_ALLOW_PRIVATE_WEBHOOKS", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub allow_private_webhooks: bool,
+
+    /// The address of the gRPC port; without it there is none
+    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_GRPC", hide_env_values = true)]
+    pub grpc: Option<std::net::SocketAddr>,
 }
 
 /// `list`.

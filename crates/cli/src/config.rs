@@ -110,12 +110,11 @@ impl Place {
             None => mainspring_lake::default_memory_bytes(),
             Some(text) => mainspring_lake::parse_memory(text).context("memory")?,
         };
-        let listen = match &target.listen {
-            None => SocketAddr::from(([127, 0, 0, 1], 7878)),
-            Some(text) => {
-                text.parse().with_context(|| format!("`listen: {text}` is no address such as 127.0.0.1:7878"))?
-            }
+        let address = |key: &str, text: &String| -> anyhow::Result<SocketAddr> {
+            text.parse().with_context(|| format!("`{key}: {text}` is no address such as 127.0.0.1:7878"))
         };
+        let listen = target.listen.as_ref().map(|text| address("listen", text)).transpose()?;
+        let grpc = target.grpc.as_ref().map(|text| address("grpc", text)).transpose()?;
         Ok(Config {
             target: self.target.clone(),
             folder: self.folder.clone(),
@@ -130,7 +129,8 @@ impl Place {
             state,
             memory_bytes,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
-            listen,
+            listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7878))),
+            grpc,
         })
     }
 
@@ -179,6 +179,8 @@ pub struct Config {
     pub threads: usize,
     /// The address of the HTTP port.
     pub listen: SocketAddr,
+    /// The address of the gRPC port, when there is one.
+    pub grpc: Option<SocketAddr>,
 }
 
 fn does_not_validate(diagnostics: &mainspring_spec::Diagnostics) -> Failure {

@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::deployed::Deployed;
 use crate::log::{Entry, LogQueue, Pushed};
 use crate::metrics::EndpointMetrics;
+use crate::spent::{On, Spending, Spent};
 use crate::work::{Worked, work};
 use crate::{Error, ErrorKind, Question};
 
@@ -34,6 +35,7 @@ pub struct Endpoint {
     log: LogQueue,
     metrics: EndpointMetrics,
     latency: Mutex<Histogram<u64>>,
+    spending: Spending,
 }
 
 /// Figures of an endpoint since the process started.
@@ -73,6 +75,8 @@ pub struct EndpointStatus {
     pub log_written: u64,
     /// Predictions that were not logged.
     pub log_shed: u64,
+    /// Where the time went.
+    pub spent: Spent,
 }
 
 impl Endpoint {
@@ -93,6 +97,7 @@ impl Endpoint {
             log,
             metrics,
             latency: Mutex::new(latency),
+            spending: Spending::default(),
         })
     }
 
@@ -157,9 +162,11 @@ impl Endpoint {
         }
         let parsed = Instant::now();
         self.metrics.parse.observe((parsed - started).as_secs_f64());
+        self.spending.add(On::Parsing, parsed - started);
 
         // Features and scores, or the fallback.
-        let predicted_at = Timestamp::now().as_microsecond();
+        let now = Timestamp::now();
+        let predicted_at = now.as_microsecond();
         let as_of = question.as_of.unwrap_or(predicted_at);
         let deadline = started + limits.timeout.as_std();
         let worked = self.work(&declared, &deployed, &question, as_of, deadline, permit).await;
@@ -180,6 +187,8 @@ impl Endpoint {
 
         // Answer.
         let answering = Instant::now();
+        self.spending.add(On::Working, answering - parsed);
+        self.spending.answered_at(now);
         let answer = Answer {
             deployed,
             degraded: is_fallback || worked.without_features.is_some(),
@@ -208,7 +217,9 @@ impl Endpoint {
                 tracing::debug!(endpoint = %self.name, "the prediction log is full");
             }
         }
-        self.metrics.answer.observe(answering.elapsed().as_secs_f64());
+        let answered = answering.elapsed();
+        self.metrics.answer.observe(answered.as_secs_f64());
+        self.spending.add(On::Answering, answered);
         Ok(answer)
     }
 
@@ -261,13 +272,19 @@ impl Endpoint {
                     self.metrics.degraded.inc();
                 }
                 self.metrics.total.observe(took.as_secs_f64());
+                self.spending.add(On::Answered, took);
                 self.latency.lock().saturating_record(micros(took));
             }
-            Err(error) => match error.kind() {
-                ErrorKind::Overloaded => drop(self.metrics.refused.inc()),
-                ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::NotFound => drop(self.metrics.invalid.inc()),
-                ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Internal => drop(self.metrics.failed.inc()),
-            },
+            Err(error) => {
+                self.spending.add(On::Failed, took);
+                match error.kind() {
+                    ErrorKind::Overloaded => drop(self.metrics.refused.inc()),
+                    ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::NotFound => drop(self.metrics.invalid.inc()),
+                    ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Internal => {
+                        drop(self.metrics.failed.inc())
+                    }
+                }
+            }
         }
     }
 
@@ -304,6 +321,7 @@ impl Endpoint {
             log_waiting: counts.waiting.load(Relaxed),
             log_written: counts.written.load(Relaxed),
             log_shed: counts.shed.load(Relaxed),
+            spent: self.spending.so_far(),
         }
     }
 

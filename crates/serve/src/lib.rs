@@ -32,6 +32,7 @@ mod metrics;
 mod plan;
 mod question;
 mod request;
+mod spent;
 mod work;
 
 #[cfg(test)]
@@ -47,3 +48,4 @@ pub use lookup::{FeatureLookup, Found};
 pub use plan::{InputFrom, Plan, PlannedInput, RequestField};
 pub use question::{Given, Question};
 pub use request::parse as parse_request;
+pub use spent::Spent;

@@ -12,6 +12,7 @@ pub mod api;
 mod app;
 pub mod console;
 pub mod faces;
+pub mod grpc;
 pub mod http;
 mod operate;
 mod routes;

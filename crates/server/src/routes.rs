@@ -59,7 +59,7 @@ pub fn router(app: App) -> Router {
 }
 
 /// What the faces of inference are given: the engine, and the policy as it is at each request.
-fn served(app: &App) -> Served {
+pub(crate) fn served(app: &App) -> Served {
     let layers = app.layers.clone();
     let gate = move |principal: &Principal, action: &'static str, endpoint: &str| {
         layers.load().authorizer.check(principal, action, &Resource::new("endpoint", endpoint))

@@ -116,7 +116,7 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
     // the layers of the server take their place: one process, one online store
     drop((layers, online));
     let timer = steps.begin();
-    let running = verbs::start(&stores, args.listen).await?;
+    let running = verbs::start(&stores, args.listen, None).await?;
     steps.end(timer, "serve", &format!("{ENDPOINT} answers at http://{}/", running.address));
 
     let timer = steps.begin();

@@ -43,8 +43,10 @@ pub struct Running {
     pub app: App,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens for gRPC, when it does.
+    pub grpc_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
+    servers: Vec<JoinHandle<std::io::Result<()>>>,
     following: JoinHandle<()>,
     landing: JoinHandle<()>,
     keys: JoinHandle<()>,
@@ -60,9 +62,10 @@ pub async fn serve(place: &Place, args: ServeArgs) -> Result<ExitCode, Failure> 
     let mut stores = Stores::open(place, project.as_ref()).await?;
     stores.config.allow_private_webhooks |= args.allow_private_webhooks;
     let listen = args.listen.unwrap_or(stores.config.listen);
-    let running = start(&stores, listen).await?;
+    let running = start(&stores, listen, args.grpc.or(stores.config.grpc)).await?;
     // the first line on stdout says where, for people and for programs that started this one
-    output::text(&format!("{BOLD}Mainspring{BOLD:#} is at http://{}/", running.address))?;
+    let grpc = running.grpc_address.map(|address| format!(", gRPC at grpc://{address}")).unwrap_or_default();
+    output::text(&format!("{BOLD}Mainspring{BOLD:#} is at http://{}/{grpc}", running.address))?;
     std::io::stdout().flush()?;
     asked_to_stop().await?;
     talk("stopping: requests under way are answered, the prediction log is written");
@@ -81,9 +84,11 @@ pub async fn asked_to_stop() -> Result<(), Failure> {
 }
 
 /// Starts the server of a folder.
-pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failure> {
-    check_bind(listen, stores.identity.has_keys())
-        .map_err(|refused| Failure::hinted(refused, "make a key first: mainspring key create NAME --role owner"))?;
+pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>) -> Result<Running, Failure> {
+    for address in [Some(listen), grpc].into_iter().flatten() {
+        check_bind(address, stores.identity.has_keys())
+            .map_err(|refused| Failure::hinted(refused, "make a key first: mainspring key create NAME --role owner"))?;
+    }
     if let Some(url) = address_of_running(&stores.config.state).await {
         return Err(Failure::hinted(
             anyhow!("a server of {} is up already, at {url}", stores.config.folder.display()),
@@ -92,13 +97,13 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     }
     let online = open_online(stores)?;
     let stores = &stores.with_tracking().await?;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        Failure::hinted(
-            anyhow::Error::from(error).context(format!("cannot listen on {listen}")),
-            "name another address with --listen; with port 0 the machine chooses one",
-        )
-    })?;
+    let listener = bind(listen, "--listen").await?;
     let address = listener.local_addr()?;
+    let grpc_listener = match grpc {
+        Some(grpc) => Some(bind(grpc, "--grpc").await?),
+        None => None,
+    };
+    let grpc_address = grpc_listener.as_ref().map(TcpListener::local_addr).transpose()?;
 
     let project = stores.applied_or_empty().await?;
     let layers = Arc::new(ArcSwap::from_pointee(stores.layers(&project, online.clone(), PARALLEL).await?));
@@ -127,15 +132,39 @@ pub async fn start(stores: &Stores, listen: SocketAddr) -> Result<Running, Failu
     let webhooks = tokio::spawn(webhooks.run());
     let landing = tokio::spawn(land_pushed(layers.clone()));
     let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project));
-    let (stop, mut stopped) = watch::channel(false);
-    let until = async move {
+    let (stop, stopped) = watch::channel(false);
+    let until = |mut stopped: watch::Receiver<bool>| async move {
         let _sender_gone = stopped.wait_for(|stop| *stop).await;
     };
-    let server = tokio::spawn(mainspring_server::serve(app.clone(), listener, until));
+    let mut servers = vec![tokio::spawn(mainspring_server::serve(app.clone(), listener, until(stopped.clone())))];
+    if let Some(listener) = grpc_listener {
+        servers.push(tokio::spawn(mainspring_server::grpc::serve(app.clone(), listener, until(stopped))));
+    }
     let address_file = stores.config.state.join(ADDRESS_FILE);
     let claim = claim(&address_file, &Address { process: std::process::id(), url: format!("http://{address}") })
         .with_context(|| format!("cannot write {}", address_file.display()))?;
-    Ok(Running { app, address, stop, server, following, landing, keys, webhooks, address_file, _claim: claim })
+    Ok(Running {
+        app,
+        address,
+        grpc_address,
+        stop,
+        servers,
+        following,
+        landing,
+        keys,
+        webhooks,
+        address_file,
+        _claim: claim,
+    })
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::hinted(
+            anyhow::Error::from(error).context(format!("cannot listen on {address}")),
+            format!("name another address with {flag}; with port 0 the machine chooses one"),
+        )
+    })
 }
 
 impl Running {
@@ -149,8 +178,8 @@ impl Running {
         let _already_gone = std::fs::remove_file(&self.address_file);
         self.stop.send_replace(true);
         // connections that are kept open without a request do not hold the end up
-        match tokio::time::timeout(Duration::from_secs(5), self.server).await {
-            Ok(ended) => ended??,
+        match tokio::time::timeout(Duration::from_secs(5), futures::future::try_join_all(self.servers)).await {
+            Ok(ended) => ended?.into_iter().collect::<std::io::Result<()>>()?,
             Err(_) => tracing::debug!("connections were still open"),
         }
         self.app.serve.shutdown().await;

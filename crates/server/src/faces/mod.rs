@@ -124,9 +124,42 @@ impl Refusal {
         }
     }
 
+    /// The words for the caller; what is our failure is logged, and they name where in the log.
+    pub(crate) fn logged(&self) -> String {
+        if self.status() != axum::http::StatusCode::INTERNAL_SERVER_ERROR {
+            return self.to_string();
+        }
+        let trace_id = uuid::Uuid::now_v7();
+        tracing::error!(%trace_id, error = %self, "an inference failed");
+        format!("{self} (trace {trace_id})")
+    }
+
     /// Seconds after which to come again, where that may help.
     pub(crate) fn retry_after(&self) -> Option<&'static str> {
         use axum::http::StatusCode;
         matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE).then_some("1")
+    }
+}
+
+impl From<Refusal> for tonic::Status {
+    fn from(refusal: Refusal) -> Self {
+        use mainspring_serve::ErrorKind;
+        use tonic::Code;
+        let code = match &refusal {
+            Refusal::Unauthenticated => Code::Unauthenticated,
+            Refusal::Denied(_) => Code::PermissionDenied,
+            Refusal::TooLarge { .. } => Code::OutOfRange,
+            Refusal::Body(_) => Code::InvalidArgument,
+            Refusal::Serve(error) => match error.kind() {
+                ErrorKind::NotFound => Code::NotFound,
+                ErrorKind::Invalid => Code::InvalidArgument,
+                ErrorKind::TooLarge => Code::OutOfRange,
+                ErrorKind::Overloaded => Code::ResourceExhausted,
+                ErrorKind::Unavailable => Code::Unavailable,
+                ErrorKind::TimedOut => Code::DeadlineExceeded,
+                ErrorKind::Internal => Code::Internal,
+            },
+        };
+        Self::new(code, refusal.logged())
     }
 }

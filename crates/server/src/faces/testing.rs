@@ -163,6 +163,14 @@ impl Faces {
         Answered { status, retry_after, body }
     }
 
+    /// Asks as somebody, and gives the answer as it came.
+    pub(super) async fn send_raw(&self, request: Request<Body>) -> (u16, axum::http::HeaderMap, Vec<u8>) {
+        let router = self.router().layer(Extension(Caller { principal: Principal::user("ada") }));
+        let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (head.status.as_u16(), head.headers, bytes.into())
+    }
+
     pub(super) async fn post(&self, path: &str, body: impl Into<Body>) -> Answered {
         self.send_as(Some("ada"), Request::post(path).body(body.into()).unwrap()).await
     }

@@ -46,12 +46,14 @@ fn check_target(context: &mut Context<'_>, object: &ObjectRef, name: &str, targe
         let path: Path<'_> = &["targets".into(), name.into(), "memory".into()];
         context.report(object, path, "wrong_value", message, "write for example `512MiB` or `4GiB`");
     }
-    if let Some(listen) = &target.listen
-        && listen.parse::<std::net::SocketAddr>().is_err()
-    {
-        let message = format!("{} is not an address to listen on", quote(listen));
-        let path: Path<'_> = &["targets".into(), name.into(), "listen".into()];
-        context.report(object, path, "wrong_value", message, "write an IP address and a port: `127.0.0.1:7878`");
+    for (key, address) in [("listen", &target.listen), ("grpc", &target.grpc)] {
+        if let Some(address) = address
+            && address.parse::<std::net::SocketAddr>().is_err()
+        {
+            let message = format!("{} is not an address to listen on", quote(address));
+            let path: Path<'_> = &["targets".into(), name.into(), key.into()];
+            context.report(object, path, "wrong_value", message, "write an IP address and a port: `127.0.0.1:7878`");
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Target {
     pub memory: Option<String>,
     /// The address of the HTTP port.
     pub listen: Option<String>,
+    /// The address of the gRPC port. By default there is none.
+    pub grpc: Option<String>,
 }
 
 /// A whole project folder, read and checked: every reference in it resolves.

@@ -25,12 +25,7 @@ impl Refused {
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         let status = refusal.status();
-        let mut words = refusal.to_string();
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            let trace_id = uuid::Uuid::now_v7();
-            tracing::error!(%trace_id, error = %words, "an inference failed");
-            words = format!("{words} (trace {trace_id})");
-        }
+        let words = refusal.logged();
         Self { status, words, retry_after: refusal.retry_after() }
     }
 }

@@ -1,28 +1,37 @@
 //! What a model takes and answers.
 
 use mainspring_serve::{Deployed, Endpoint};
-use mainspring_spec::DataType;
 use serde::Serialize;
 
-use super::answer::Output;
-use super::wire::Datatype;
+use super::datatype::Datatype;
+use super::output::Output;
+
+/// What runs every model.
+pub(super) const PLATFORM: &str = "mainspring";
 
 /// `GET /v2/models/{model}`.
 #[derive(Debug, Serialize)]
 pub(super) struct Metadata {
-    name: String,
-    versions: Vec<String>,
-    platform: &'static str,
-    inputs: Vec<Tensor>,
-    outputs: Vec<Tensor>,
+    pub(super) name: String,
+    pub(super) versions: Vec<String>,
+    pub(super) platform: &'static str,
+    pub(super) inputs: Vec<Tensor>,
+    pub(super) outputs: Vec<Tensor>,
 }
 
+/// A tensor that a model takes or answers with.
 #[derive(Debug, Serialize)]
-struct Tensor {
-    name: String,
-    datatype: &'static str,
+pub(super) struct Tensor {
+    pub(super) name: String,
+    #[serde(serialize_with = "as_name")]
+    pub(super) datatype: Datatype,
     /// -1 for the number of rows.
-    shape: Vec<i64>,
+    pub(super) shape: Vec<i64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn as_name<S: serde::Serializer>(datatype: &Datatype, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(datatype.as_str())
 }
 
 pub(super) fn of(endpoint: &Endpoint, deployed: &Deployed) -> Metadata {
@@ -30,7 +39,7 @@ pub(super) fn of(endpoint: &Endpoint, deployed: &Deployed) -> Metadata {
     let classes = live.map_or(0, |live| i64::try_from(live.classes.len()).unwrap_or(i64::MAX));
     let inputs = deployed.plan.inputs.iter().map(|input| Tensor {
         name: input.name.clone(),
-        datatype: datatype(input.data_type).as_str(),
+        datatype: Datatype::of(input.data_type),
         shape: vec![-1],
     });
     let outputs = Output::all(deployed).into_iter().map(|output| Tensor {
@@ -41,18 +50,8 @@ pub(super) fn of(endpoint: &Endpoint, deployed: &Deployed) -> Metadata {
     Metadata {
         name: endpoint.name().to_owned(),
         versions: live.map(|live| live.version_text.clone()).into_iter().collect(),
-        platform: "mainspring",
+        platform: PLATFORM,
         inputs: inputs.collect(),
         outputs: outputs.collect(),
-    }
-}
-
-/// The tensor type of a column. Times are text, as in the native request; whole numbers (microseconds, days) also do.
-fn datatype(column: DataType) -> Datatype {
-    match column {
-        DataType::Bool => Datatype::Bool,
-        DataType::Int64 => Datatype::Int64,
-        DataType::Float64 => Datatype::Fp64,
-        DataType::String | DataType::Timestamp | DataType::Date => Datatype::Bytes,
     }
 }

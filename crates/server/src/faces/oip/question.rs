@@ -6,8 +6,9 @@ use mainspring_features::Value;
 use mainspring_serve::{Error, Given, Plan, Question};
 use mainspring_spec::DataType;
 
-use super::tensor::{Cell, Elements};
-use super::wire::{Datatype, InferRequest, InputTensor};
+use super::datatype::Datatype;
+use super::request::Input;
+use super::tensor::{Cell, Elements, elements_of};
 
 /// The name of the one tensor that brings all inputs as numbers.
 pub(super) const ALL_INPUTS: &str = "input";
@@ -16,49 +17,38 @@ pub(super) const ALL_INPUTS: &str = "input";
 ///
 /// # Errors
 /// Names the tensor at fault, and what is expected.
-pub(super) fn of(request: &InferRequest<'_>, plan: &Plan, endpoint: &str, rows_max: u32) -> Result<Question, Error> {
-    let rows = count_rows(request)?;
+pub(super) fn of(
+    inputs: Vec<Input<'_>>,
+    as_of: Option<i64>,
+    plan: &Plan,
+    endpoint: &str,
+    rows_max: u32,
+) -> Result<Question, Error> {
+    let rows = count_rows(&inputs)?;
     if rows > rows_max as usize {
         return Err(Error::TooManyRows { endpoint: endpoint.to_owned(), most: rows_max });
     }
-    Ok(Question { rows, as_of: as_of(request)?, given: given(request, plan, rows)? })
+    Ok(Question { rows, as_of, given: given(inputs, plan, rows)? })
 }
 
 fn invalid<T>(words: String) -> Result<T, Error> {
     Err(Error::Invalid(words))
 }
 
-fn as_of(request: &InferRequest<'_>) -> Result<Option<i64>, Error> {
-    let Some(given) = request.parameters.as_ref().and_then(|parameters| parameters.get("as_of")) else {
-        return Ok(None);
-    };
-    let parsed = given.as_str().and_then(mainspring_features::timestamp);
-    parsed.map(Some).ok_or_else(|| {
-        Error::Invalid(format!(
-            "the parameter `as_of` is {given}, which is no time; write it as \"2013-07-01T12:00:00Z\""
-        ))
-    })
-}
-
 /// Checks every shape and returns the number of rows, on which all tensors must agree.
-fn count_rows(request: &InferRequest<'_>) -> Result<usize, Error> {
+fn count_rows(inputs: &[Input<'_>]) -> Result<usize, Error> {
     let mut rows = None;
-    for tensor in &request.inputs {
-        let InputTensor { name, shape, data, .. } = tensor;
-        let elements = shape.iter().try_fold(1u64, |product, length| product.checked_mul(*length));
-        if elements != Some(data.elements.len() as u64) {
+    for Input { name, shape, elements, lengths, .. } in inputs {
+        if elements_of(shape) != Some(elements.len() as u64) {
             return invalid(format!(
                 "input `{name}` has the shape {shape:?} and {} elements; they must be its product",
-                data.elements.len()
+                elements.len()
             ));
         }
-        let nested = data.lengths.len() > 1 && data.elements.len() > 0;
-        let as_shape = || data.lengths.iter().map(|length| *length as u64).eq(shape.iter().copied());
+        let nested = lengths.len() > 1 && elements.len() > 0;
+        let as_shape = || lengths.iter().map(|length| *length as u64).eq(shape.iter().copied());
         if nested && !as_shape() {
-            return invalid(format!(
-                "input `{name}` has the shape {shape:?}, its lists are nested as {:?}",
-                data.lengths
-            ));
+            return invalid(format!("input `{name}` has the shape {shape:?}, its lists are nested as {lengths:?}"));
         }
         let Some(&first) = shape.first() else {
             return invalid(format!("input `{name}` has no shape; the first number of a shape is the number of rows"));
@@ -76,15 +66,21 @@ fn count_rows(request: &InferRequest<'_>) -> Result<usize, Error> {
     }
 }
 
-fn given(request: &InferRequest<'_>, plan: &Plan, rows: usize) -> Result<Given, Error> {
-    if let [tensor] = request.inputs.as_slice()
+fn given(mut inputs: Vec<Input<'_>>, plan: &Plan, rows: usize) -> Result<Given, Error> {
+    if let [tensor] = inputs.as_mut_slice()
         && tensor.name == ALL_INPUTS
         && plan.inputs.iter().all(|input| input.name != ALL_INPUTS)
     {
         return all_inputs(tensor, plan);
     }
-    let mut tensors: HashMap<&str, &InputTensor<'_>> = HashMap::with_capacity(request.inputs.len());
-    for tensor in &request.inputs {
+    // callers send all inputs in the order of the metadata again and again
+    let in_order = inputs.len() == plan.inputs.len()
+        && inputs.iter().zip(&plan.inputs).all(|(tensor, planned)| tensor.name == planned.name);
+    if in_order && let Some(numbers) = numbers(inputs.iter(), plan, rows) {
+        return Ok(Given::Numbers(numbers));
+    }
+    let mut tensors: HashMap<&str, &Input<'_>> = HashMap::with_capacity(inputs.len());
+    for tensor in &inputs {
         if tensors.insert(&tensor.name, tensor).is_some() {
             return invalid(format!("there are two inputs called `{}`", tensor.name));
         }
@@ -97,6 +93,10 @@ fn given(request: &InferRequest<'_>, plan: &Plan, rows: usize) -> Result<Given, 
         |columns: &[(&str, DataType)]| tensors.keys().all(|name| columns.iter().any(|(known, _)| known == name));
     let has_all_inputs = inputs.iter().all(|(name, _)| tensors.contains_key(name));
     if has_all_inputs && knows(&inputs) {
+        let in_order = inputs.iter().filter_map(|(name, _)| tensors.get(name).copied());
+        if let Some(numbers) = numbers(in_order, plan, rows) {
+            return Ok(Given::Numbers(numbers));
+        }
         return Ok(Given::Inputs(columns(&tensors, &inputs, rows)?));
     }
     if knows(&fields) && !fields.is_empty() {
@@ -120,9 +120,9 @@ fn given(request: &InferRequest<'_>, plan: &Plan, rows: usize) -> Result<Given, 
 }
 
 /// All inputs as one tensor of numbers.
-fn all_inputs(tensor: &InputTensor<'_>, plan: &Plan) -> Result<Given, Error> {
-    let width = tensor.shape.get(1..).unwrap_or_default().iter().product::<u64>();
-    if tensor.shape.len() > 2 || width != plan.inputs.len() as u64 {
+fn all_inputs(tensor: &mut Input<'_>, plan: &Plan) -> Result<Given, Error> {
+    let width = elements_of(tensor.shape.get(1..).unwrap_or_default());
+    if tensor.shape.len() > 2 || width != Some(plan.inputs.len() as u64) {
         return invalid(format!(
             "input `{ALL_INPUTS}` has the shape {:?}; the model takes [rows, {}]",
             tensor.shape,
@@ -132,34 +132,85 @@ fn all_inputs(tensor: &InputTensor<'_>, plan: &Plan) -> Result<Given, Error> {
     if tensor.datatype == Datatype::Bytes || tensor.datatype == Datatype::Bool {
         return invalid(format!("input `{ALL_INPUTS}` is {}; it must be of numbers", tensor.datatype.as_str()));
     }
-    if let (Elements::Numbers(numbers), true) = (&tensor.data.elements, tensor.datatype.is_float()) {
-        return Ok(Given::Numbers(numbers.clone()));
+    if tensor.is_as_it_says() {
+        if let Elements::Numbers(numbers) = &mut tensor.elements {
+            return Ok(Given::Numbers(std::mem::take(numbers)));
+        }
+        let mut numbers = vec![0.0; tensor.elements.len()];
+        if tensor.elements.fill(numbers.iter_mut()) {
+            return Ok(Given::Numbers(numbers));
+        }
     }
-    let number = |at| match typed(tensor, at, DataType::Float64)? {
-        Value::Float(number) => Ok(number),
-        _ => Ok(f64::NAN),
-    };
-    Ok(Given::Numbers((0..tensor.data.elements.len()).map(number).collect::<Result<_, Error>>()?))
+    let mut numbers = Vec::with_capacity(tensor.elements.len());
+    tensor.elements.each(|at, cell| {
+        numbers.push(match typed(tensor, at, cell, DataType::Float64)? {
+            Value::Float(number) => number,
+            _ => f64::NAN,
+        });
+        Ok(())
+    })?;
+    Ok(Given::Numbers(numbers))
+}
+
+impl Input<'_> {
+    /// Whether the elements need no look at each to be of the type that the tensor says it has: bytes are, and so are
+    /// numbers of a float type.
+    fn is_as_it_says(&self) -> bool {
+        matches!(self.elements, Elements::Raw(_)) || self.datatype.is_float()
+    }
+}
+
+/// Whole numbers below are floats without loss.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
+/// The tensors, in the order of the plan's inputs, as rows of numbers; none when an input is not a number, or a number
+/// is not one that the input can be, which [`columns`] then says.
+fn numbers<'t, 'a: 't>(tensors: impl Iterator<Item = &'t Input<'a>>, plan: &Plan, rows: usize) -> Option<Vec<f64>> {
+    let width = plan.inputs.len();
+    if plan.inputs.iter().any(|input| input.categories.is_some() || input.data_type == DataType::String) {
+        return None;
+    }
+    let mut numbers = vec![f64::NAN; rows * width];
+    for (column, (planned, tensor)) in plan.inputs.iter().zip(tensors).enumerate() {
+        if tensor.elements.len() != rows || !tensor.is_as_it_says() {
+            return None;
+        }
+        if !tensor.elements.fill(numbers.iter_mut().skip(column).step_by(width)) {
+            return None;
+        }
+        let mut places = numbers.iter().skip(column).step_by(width);
+        let is_whole = |number: f64| number.is_nan() || (number.fract() == 0.0 && number.abs() < EXACT_BELOW);
+        let fits = match planned.data_type {
+            DataType::Float64 => true,
+            DataType::Int64 | DataType::Timestamp => places.all(|number| is_whole(*number)),
+            DataType::Date => {
+                places.all(|number| is_whole(*number) && (number.is_nan() || number.abs() <= f64::from(i32::MAX)))
+            }
+            DataType::Bool => places.all(|number| number.is_nan() || *number == 0.0 || *number == 1.0),
+            DataType::String => false,
+        };
+        if !fits {
+            return None;
+        }
+    }
+    Some(numbers)
 }
 
 /// Named columns as rows.
-fn columns(
-    tensors: &HashMap<&str, &InputTensor<'_>>,
-    wanted: &[(&str, DataType)],
-    rows: usize,
-) -> Result<Vec<Value>, Error> {
+fn columns(tensors: &HashMap<&str, &Input<'_>>, wanted: &[(&str, DataType)], rows: usize) -> Result<Vec<Value>, Error> {
     let mut values = vec![Value::Null; rows * wanted.len()];
     for (column, (name, data_type)) in wanted.iter().enumerate() {
         let Some(tensor) = tensors.get(name) else { continue };
-        if tensor.data.elements.len() != rows {
+        if tensor.elements.len() != rows {
             return invalid(format!(
                 "input `{name}` has the shape {:?}; it takes [{rows}] or [{rows}, 1]",
                 tensor.shape
             ));
         }
-        for row in 0..rows {
-            values[row * wanted.len() + column] = typed(tensor, row, *data_type)?;
-        }
+        tensor.elements.each(|row, cell| {
+            values[row * wanted.len() + column] = typed(tensor, row, cell, *data_type)?;
+            Ok(())
+        })?;
     }
     Ok(values)
 }
@@ -167,12 +218,11 @@ fn columns(
 /// An element as a value of a column, checked against the type that the tensor says it has.
 #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
 #[expect(clippy::cast_precision_loss, reason = "float columns hold floats")]
-fn typed(tensor: &InputTensor<'_>, at: usize, column: DataType) -> Result<Value, Error> {
-    let InputTensor { name, datatype, data, .. } = tensor;
-    let cell = data.elements.cell(at);
+fn typed(tensor: &Input<'_>, at: usize, cell: &Cell<'_>, column: DataType) -> Result<Value, Error> {
+    let Input { name, datatype, .. } = tensor;
     let not_its_type =
-        || Error::Invalid(format!("input `{name}`: element {at} is {}, not {}", shown(&cell), datatype.as_str()));
-    let fits = match (&cell, datatype) {
+        || Error::Invalid(format!("input `{name}`: element {at} is {}, not {}", shown(cell), datatype.as_str()));
+    let fits = match (cell, datatype) {
         (Cell::Null, _) => return Ok(Value::Null),
         (Cell::Bool(_), Datatype::Bool) | (Cell::Text(_), Datatype::Bytes) => true,
         (Cell::Number(number), _) => {
@@ -188,16 +238,16 @@ fn typed(tensor: &InputTensor<'_>, at: usize, column: DataType) -> Result<Value,
     if !fits {
         return Err(not_its_type());
     }
-    let whole = || match &cell {
+    let whole = || match cell {
         Cell::Number(number) if number.fract() == 0.0 && number.abs() <= (1u64 << 53) as f64 => Some(*number as i64),
         Cell::Whole(whole) => i64::try_from(*whole).ok(),
         _ => None,
     };
-    let value = match (&cell, column) {
+    let value = match (cell, column) {
         (Cell::Number(number), DataType::Float64) => Some(Value::Float(*number)),
         (Cell::Whole(number), DataType::Float64) => Some(Value::Float(*number as f64)),
         (Cell::Bool(flag), DataType::Bool) => Some(Value::Bool(*flag)),
-        (Cell::Number(_), DataType::Bool) => {
+        (Cell::Number(_) | Cell::Whole(_), DataType::Bool) => {
             whole().filter(|bit| *bit == 0 || *bit == 1).map(|bit| Value::Bool(bit == 1))
         }
         (Cell::Bool(flag), DataType::Int64) => Some(Value::Int(i64::from(*flag))),
@@ -212,7 +262,7 @@ fn typed(tensor: &InputTensor<'_>, at: usize, column: DataType) -> Result<Value,
         _ => None,
     };
     value.ok_or_else(|| {
-        Error::Invalid(format!("input `{name}`: element {at} is {}, the model takes {column} there", shown(&cell)))
+        Error::Invalid(format!("input `{name}`: element {at} is {}, the model takes {column} there", shown(cell)))
     })
 }
 

@@ -159,12 +159,8 @@ async fn refusals_around_the_body_have_their_status_too() {
 
     assert_eq!(faces.post(FARE, vec![b' '; BODY_BYTES_MAX + 1]).await.status, 413);
     assert_eq!(faces.get(FARE).await.status, 405);
-    assert_eq!(faces.get("/v2/repository/index").await.status, 404);
-
-    let binary = Request::post(FARE).header("Inference-Header-Content-Length", "10").body(Body::from(good())).unwrap();
-    let binary = faces.send_as(Some("ada"), binary).await;
-    assert_eq!(binary.status, 400);
-    assert!(error_of(&binary.body).contains("binary_data=False"));
+    assert_eq!(faces.get("/v2/repository/index").await.status, 405);
+    assert_eq!(faces.get("/v2/repository").await.status, 404);
 
     let post = || Request::post(FARE).body(Body::from(good())).unwrap();
     assert_eq!(faces.send_as(None, post()).await.status, 401);
@@ -190,4 +186,83 @@ async fn a_fallback_is_marked_degraded_and_has_no_version() {
     assert_eq!(answered.body["parameters"], json!({ "degraded": true }));
     assert_eq!(answered.body["outputs"][0]["data"], json!([99.0, 99.0]));
     assert!(answered.body.get("model_version").is_none());
+}
+
+/// A request whose first tensors follow the JSON as bytes.
+fn binary(json: &Json, bytes: &[u8]) -> Request<Body> {
+    let json = json.to_string();
+    let body = [json.as_bytes(), bytes].concat();
+    Request::post(FARE).header("Inference-Header-Content-Length", json.len()).body(Body::from(body)).unwrap()
+}
+
+fn bytes_tensor(name: &str, datatype: &str, shape: Json, size: usize) -> Json {
+    json!({ "name": name, "datatype": datatype, "shape": shape, "parameters": { "binary_data_size": size } })
+}
+
+#[tokio::test]
+async fn tensors_come_and_go_as_bytes() {
+    let faces = faces().await;
+    let texts = [&[2, 0, 0, 0][..], b"DL", &[2, 0, 0, 0], b"UA"].concat();
+    let seats: Vec<u8> = [180i16, 90].iter().flat_map(|seats| seats.to_le_bytes()).collect();
+    let inputs = [
+        bytes_tensor("carrier", "BYTES", json!([2]), texts.len()),
+        bytes_tensor("seats", "INT16", json!([2, 1]), seats.len()),
+        // forms may be mixed
+        tensor("wind", "FP32", json!([2]), json!([3, null])),
+        bytes_tensor("holiday", "BOOL", json!([2]), 2),
+    ];
+    let asked = json!({ "inputs": inputs, "parameters": { "binary_data_output": true } });
+
+    let answered = faces.send_raw(binary(&asked, &[&texts[..], &seats, &[0, 1]].concat())).await;
+
+    assert_eq!(answered.0, 200);
+    let json_bytes: usize = answered.1["inference-header-content-length"].to_str().unwrap().parse().unwrap();
+    let head: Json = serde_json::from_slice(&answered.2[..json_bytes]).unwrap();
+    assert_eq!(head["outputs"][0]["parameters"], json!({ "binary_data_size": 16 }));
+    assert!(head["outputs"][0].get("data").is_none());
+    let numbers: Vec<f64> =
+        answered.2[json_bytes..].as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    assert_eq!(numbers, [1210.0, 190.0]);
+}
+
+#[tokio::test]
+async fn each_mistake_in_bytes_is_refused_by_name() {
+    let faces = faces().await;
+    let row = [1.0f64, 180.0, 3.0, 0.0].map(f64::to_le_bytes).concat();
+    let good = || json!({ "inputs": [bytes_tensor("input", "FP64", json!([1, 4]), 32)] });
+    let of = |input: Json| json!({ "inputs": [input] });
+
+    assert_eq!(faces.send_as(Some("ada"), binary(&good(), &row)).await.body["outputs"][0]["data"], json!([1210.0]));
+    for (asked, bytes, words) in [
+        (good(), &row[..24], "32, and 24 bytes are left"),
+        (good(), &[&row[..], &[0; 8]].concat()[..], "8 bytes are left after the last input"),
+        (of(bytes_tensor("input", "FP32", json!([1, 4]), 32)), &row, "which takes 16 bytes; it has 32"),
+        (of(bytes_tensor("input", "FP64", json!([1, 4, u64::MAX]), 32)), &row, "more than can be"),
+        (of(bytes_tensor("input", "BYTES", json!([1, 4]), 32)), &row, "no texts"),
+        (of(json!({ "name": "input", "datatype": "FP64", "shape": [1, 4] })), &row, "no `data`"),
+    ] {
+        let answered = faces.send_as(Some("ada"), binary(&asked, bytes)).await;
+
+        assert_eq!(answered.status, 400, "{:?}", answered.body);
+        let error = answered.body["error"].as_str().unwrap();
+        assert!(error.contains(words), "expected `{words}` in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn named_numbers_are_checked_as_they_are_in_json() {
+    let faces = faces().await;
+    let halves = [0.5f64].map(f64::to_le_bytes).concat();
+    let texts = [&[2, 0, 0, 0][..], b"DL"].concat();
+    let inputs = [
+        bytes_tensor("carrier", "BYTES", json!([1]), texts.len()),
+        bytes_tensor("seats", "FP64", json!([1]), halves.len()),
+        tensor("wind", "FP32", json!([1]), json!([3])),
+        tensor("holiday", "BOOL", json!([1]), json!([false])),
+    ];
+
+    let answered = faces.send_as(Some("ada"), binary(&json!({ "inputs": inputs }), &[texts, halves].concat())).await;
+
+    assert_eq!(answered.status, 400);
+    assert!(answered.body["error"].as_str().unwrap().contains("element 0 is 0.5, the model takes int64"));
 }

@@ -1,0 +1,20 @@
+//! The protocol over gRPC: `inference.GRPCInferenceService`.
+
+mod contents;
+mod read;
+mod service;
+mod write;
+
+/// What the definition in `proto/` compiles to.
+mod proto {
+    #![allow(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        unused_qualifications,
+        reason = "generated from the definition, where the documentation is"
+    )]
+    tonic::include_proto!("inference");
+}
+
+pub(crate) use service::{DEFINITION, SERVICE, service};
