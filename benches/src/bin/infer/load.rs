@@ -9,6 +9,8 @@ use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::grpc;
+
 /// Latencies, and how long it took to gather them.
 pub struct Measured {
     latency_ns: Histogram<u64>,
@@ -38,22 +40,32 @@ impl Measured {
     }
 }
 
+/// What is asked, in bytes.
+#[derive(Clone)]
+pub enum Call {
+    Http(Vec<u8>),
+    Grpc(grpc::Call),
+}
+
+impl Call {
+    /// A POST over HTTP.
+    pub fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Self {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: {address}\r\n{headers}content-length: {}\r\n\r\n", body.len());
+        Self::Http([head.as_bytes(), body].concat())
+    }
+
+    /// A POST of JSON over HTTP.
+    pub fn json(address: SocketAddr, path: &str, body: &str) -> Self {
+        Self::post(address, path, "content-type: application/json\r\n", body.as_bytes())
+    }
+}
+
 /// Drives a server for a time.
-pub async fn drive(
-    address: SocketAddr,
-    path: &str,
-    body: &str,
-    connections: usize,
-    time: Duration,
-) -> anyhow::Result<Measured> {
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+pub async fn drive(address: SocketAddr, call: &Call, connections: usize, time: Duration) -> anyhow::Result<Measured> {
     let started = Instant::now();
     let until = started + time;
-    let tasks: Vec<_> =
-        (0..connections).map(|_| tokio::spawn(connection(address, request.clone().into_bytes(), until))).collect();
+    let tasks: Vec<_> = (0..connections).map(|_| tokio::spawn(connection(address, call.clone(), until))).collect();
     let mut sum = Measured::new()?;
     for task in tasks {
         sum.latency_ns.add(task.await??)?;
@@ -62,18 +74,28 @@ pub async fn drive(
     Ok(sum)
 }
 
-async fn connection(address: SocketAddr, request: Vec<u8>, until: Instant) -> anyhow::Result<Histogram<u64>> {
+async fn connection(address: SocketAddr, call: Call, until: Instant) -> anyhow::Result<Histogram<u64>> {
     let mut latency = Measured::new()?.latency_ns;
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 64 * 1024];
+    let mut channel = match &call {
+        Call::Http(_) => None,
+        Call::Grpc(_) => Some(grpc::Channel::over(&mut stream).await?),
+    };
     loop {
         let sent = Instant::now();
         if sent >= until {
             return Ok(latency);
         }
-        stream.write_all(&request).await?;
-        answer(&mut stream, &mut buffer).await?;
+        match (&call, &mut channel) {
+            (Call::Grpc(call), Some(channel)) => channel.exchange(&mut stream, call).await?,
+            (Call::Http(request), _) => {
+                stream.write_all(request).await?;
+                answer(&mut stream, &mut buffer).await?;
+            }
+            (Call::Grpc(_), None) => bail!("a gRPC call needs a channel"),
+        }
         latency.saturating_record(u64::try_from(sent.elapsed().as_nanos())?);
     }
 }

@@ -5,6 +5,10 @@
 //! constant. Both take turns on the same machine, driven by the same load generator, so the ratio holds on any machine; what
 //! the generator itself takes is in both. The bar: at least 70% of the bare handler's throughput and at most 1.5 times its
 //! p99, at 1, 16 and 64 connections.
+//!
+//! Then the same rows as bytes over HTTP and by gRPC, one and 1,024 a request, against JSON on the same server: at least as
+//! many requests a second for one row, at least 5 times as many for a batch, with the prediction log off; with the log on the
+//! writer of the log shares the cores, and what does not fit is shed.
 
 #![allow(
     clippy::print_stdout,
@@ -16,6 +20,8 @@
 )]
 
 mod bare;
+mod forms;
+mod grpc;
 mod load;
 mod model;
 mod ours;
@@ -23,7 +29,7 @@ mod ours;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use load::Measured;
+use load::{Call, Measured};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     let bare = servers.block_on(bare::start())?;
     let with_log = servers.block_on(ours::start(&folder.path().join("logged"), true))?;
     let without_log = servers.block_on(ours::start(&folder.path().join("unlogged"), false))?;
-    let body = model::request();
+    let body = model::request(1);
 
     println!("one row, {} bytes of JSON; {} rounds of {} s", body.len(), arguments.rounds, arguments.seconds);
     println!(
@@ -62,7 +68,8 @@ fn main() -> anyhow::Result<()> {
                 [(bare, bare::PATH), (with_log.address, ours::PATH), (without_log.address, ours::PATH)];
             for ((address, path), sum) in targets.into_iter().zip(&mut measured) {
                 let took = Duration::from_secs(if round == 0 { 1 } else { arguments.seconds });
-                let one = clients.block_on(load::drive(address, path, &body, connections, took))?;
+                let one =
+                    clients.block_on(load::drive(address, &Call::json(address, path, &body), connections, took))?;
                 // the first round only warms up
                 if round > 0 {
                     sum.add(&one)?;
@@ -79,6 +86,13 @@ fn main() -> anyhow::Result<()> {
     let status = with_log.engine.status();
     println!("logged {} rows, shed {}", status[0].log_written, status[0].log_shed);
     println!("bar: at least {THROUGHPUT_BAR} of the throughput, at most {P99_BAR} times the p99: {}", verdict(holds));
+
+    forms::compare(&clients, "log on", &with_log, &arguments)?;
+    let holds = forms::compare(&clients, "log off", &without_log, &arguments)?;
+    println!(
+        "bar: bytes and gRPC at least as many as JSON for one row, 5 times for a batch, log off: {}",
+        verdict(holds)
+    );
     Ok(())
 }
 

@@ -51,10 +51,24 @@ fn tree(random: &mut SmallRng) -> Tree {
     Tree { output: 0, nodes }
 }
 
-/// The request: all inputs as one tensor.
-pub fn request() -> String {
+/// Rows of inputs.
+pub fn numbers(rows: usize) -> Vec<f64> {
     let mut random = SmallRng::seed_from_u64(11);
-    let data: Vec<f64> = (0..COLUMNS).map(|_| (random.random::<f64>() * 1e6).round() / 1e6).collect();
-    let input = serde_json::json!({ "name": "input", "shape": [1, COLUMNS], "datatype": "FP64", "data": data });
+    (0..rows * COLUMNS as usize).map(|_| (random.random::<f64>() * 1e6).round() / 1e6).collect()
+}
+
+/// The request in JSON: all inputs as one tensor.
+pub fn request(rows: usize) -> String {
+    let input =
+        serde_json::json!({ "name": "input", "shape": [rows, COLUMNS], "datatype": "FP64", "data": numbers(rows) });
     serde_json::json!({ "inputs": [input] }).to_string()
+}
+
+/// The JSON before a tensor that follows as bytes, and is answered as bytes.
+pub fn binary_head(rows: usize, datatype: &str, bytes: usize) -> String {
+    let parameters = serde_json::json!({ "binary_data_size": bytes });
+    let input = serde_json::json!({
+        "name": "input", "shape": [rows, COLUMNS], "datatype": datatype, "parameters": parameters,
+    });
+    serde_json::json!({ "inputs": [input], "parameters": { "binary_data_output": true } }).to_string()
 }

@@ -25,6 +25,7 @@ pub const PATH: &str = "/v2/models/bench/infer";
 
 pub struct Ours {
     pub address: SocketAddr,
+    pub grpc_address: SocketAddr,
     pub engine: Arc<ServeEngine>,
 }
 
@@ -81,8 +82,11 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
         started_at: jiff::Timestamp::now(),
         hosts: Arc::new(AllowedHosts::new(address, &[])),
     });
-    tokio::spawn(mainspring_server::serve(app, listener, std::future::pending()));
-    Ok(Ours { address, engine })
+    tokio::spawn(mainspring_server::serve(app.clone(), listener, std::future::pending()));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let grpc_address = listener.local_addr()?;
+    tokio::spawn(mainspring_server::grpc::serve(app, listener, std::future::pending()));
+    Ok(Ours { address, grpc_address, engine })
 }
 
 fn write_project(folder: &Path, logged: bool) -> anyhow::Result<()> {
