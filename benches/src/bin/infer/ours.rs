@@ -9,10 +9,10 @@ use arc_swap::ArcSwap;
 use mainspring_catalog::Catalog;
 use mainspring_features::{FeatureStore, FjallStore};
 use mainspring_flow::{Engine, PlatformWork};
-use mainspring_govern::{AllowedHosts, Authorizer, Identity};
+use mainspring_govern::{AllowedHosts, Authorizer, Identity, Reach};
 use mainspring_ingest::Ingestor;
 use mainspring_lake::{Lake, LakeConfig};
-use mainspring_registry::Registry;
+use mainspring_registry::{Registry, WebhookSender};
 use mainspring_serve::{LakeSink, Plan, ServeConfig, ServeEngine};
 use mainspring_server::{App, Layers, Parts};
 use mainspring_train::TrainContext;
@@ -71,6 +71,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
     engine.register_metrics(&mut metrics);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    let webhooks = WebhookSender::new(registry.clone(), Reach::Public);
     let app = App::new(Parts {
         catalog,
         lake,
@@ -81,6 +82,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
         metrics: Arc::new(metrics),
         started_at: jiff::Timestamp::now(),
         hosts: Arc::new(AllowedHosts::new(address, &[])),
+        webhooks,
     });
     tokio::spawn(mainspring_server::serve(app.clone(), listener, std::future::pending()));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
