@@ -231,8 +231,11 @@ fn tasks_named(project: &Project, target: &str) -> Result<Vec<Task>> {
     if known { Ok(tasks) } else { Err(unknown(project, target)) }
 }
 
-/// What an endpoint needs to answer: its model, and its features online.
+/// What an endpoint needs to answer: its model, and its features online. A model that is only in the registry needs nothing.
 fn tasks_of_endpoint(project: &Project, model: &str) -> Vec<Task> {
+    if !project.models.contains_key(model) {
+        return vec![];
+    }
     let mut tasks = vec![Task::new(TaskKind::Train, model)];
     if let Ok(resolved) = project.resolve_model(model) {
         let views = project.views_used(&resolved);

@@ -1,5 +1,6 @@
 //! Where the server may listen, and which browsers may call it.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 /// The server would be reachable by others, and everybody would be let in, or nobody could be.
@@ -69,7 +70,7 @@ impl AllowedHosts {
     /// [`ForbiddenHost`]: a 403.
     pub fn check(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), ForbiddenHost> {
         let host = host.unwrap_or_default();
-        if !host_name(host).is_some_and(|name| self.names.contains(&name)) {
+        if !host_name(host).is_some_and(|name| self.names.iter().any(|own| own.eq_ignore_ascii_case(&name))) {
             return Err(ForbiddenHost::Host { host: shortened(host) });
         }
         let Some(origin) = origin else { return Ok(()) };
@@ -81,13 +82,13 @@ impl AllowedHosts {
     }
 }
 
-/// The name of `name`, `name:port`, `[::1]` or `[::1]:port`, in lower case.
-fn host_name(host: &str) -> Option<String> {
+/// The name of `name`, `name:port`, `[::1]` or `[::1]:port`, in any case.
+fn host_name(host: &str) -> Option<Cow<'_, str>> {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
             let address: IpAddr = address.parse().ok()?;
-            return port_is_fine(port).then(|| address.to_string());
+            return port_is_fine(port).then(|| address.to_string().into());
         }
         None => match host.find(':') {
             Some(colon) => host.split_at(colon),
@@ -95,7 +96,7 @@ fn host_name(host: &str) -> Option<String> {
         },
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    (port_is_fine(port) && !name.is_empty()).then(|| name.to_ascii_lowercase())
+    (port_is_fine(port) && !name.is_empty()).then_some(Cow::Borrowed(name))
 }
 
 fn port_is_fine(port: &str) -> bool {

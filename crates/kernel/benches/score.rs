@@ -47,7 +47,7 @@ fn artifact(random: &mut SmallRng) -> ModelArtifact {
                 encoding: Encoding::Number,
             })
             .collect(),
-        body: Body::Trees(TreeEnsemble { outputs: 1, base: vec![0.0], trees }),
+        body: Body::Trees(TreeEnsemble { outputs: 1, base: vec![0.0], trees, ..TreeEnsemble::default() }),
         link: Link::Logistic,
     }
 }

@@ -25,6 +25,14 @@ pub enum Error {
     /// The artifact breaks one of its own rules.
     #[error("the model artifact is not valid: {0}")]
     Invalid(String),
+    /// The bytes are a model of another program that cannot be run here.
+    #[error("the {format} model cannot be run here: {reason}")]
+    Import {
+        /// Whose format it is.
+        format: &'static str,
+        /// What is in the way, and what would mend it.
+        reason: String,
+    },
     /// An input is missing from a batch.
     #[error("the model needs the input `{0}`, which the rows do not have")]
     MissingInput(String),

@@ -19,11 +19,12 @@
 mod artifact;
 mod encode;
 mod error;
+pub mod import;
 mod score;
 
 pub use artifact::{
-    ARTIFACT_BYTES_MAX, ARTIFACT_FORMAT, Body, Encoding, Input, Less, LinearModel, Link, ModelArtifact, Node, Tree,
-    TreeEnsemble,
+    ARTIFACT_BYTES_MAX, ARTIFACT_FORMAT, Body, Encoding, Input, Less, LinearModel, Link, ModelArtifact, Node,
+    Precision, Tree, TreeEnsemble,
 };
 pub use encode::{Encoder, Matrix, Value};
 pub use error::Error;

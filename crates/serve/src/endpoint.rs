@@ -11,11 +11,11 @@ use mainspring_catalog::Principal;
 use mainspring_spec as spec;
 use parking_lot::Mutex;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::admission::{Admission, Permit};
 use crate::answer::Answer;
 use crate::deployed::Deployed;
+use crate::identifier::identifiers;
 use crate::log::{Entry, LogQueue, Pushed};
 use crate::metrics::EndpointMetrics;
 use crate::spent::{On, Spending, Spent};
@@ -192,7 +192,7 @@ impl Endpoint {
         let answer = Answer {
             deployed,
             degraded: is_fallback || worked.without_features.is_some(),
-            ids: (0..question.rows).map(|_| Uuid::now_v7()).collect(),
+            ids: identifiers(predicted_at, question.rows),
             scores: worked.scores.into(),
             is_fallback,
         };

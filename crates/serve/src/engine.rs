@@ -34,7 +34,7 @@ pub struct ServeConfig {
 
 impl Default for ServeConfig {
     fn default() -> Self {
-        Self { log_flush_every: Duration::from_secs(1), log_flush_rows: 8_192 }
+        Self { log_flush_every: Duration::from_secs(1), log_flush_rows: 32_768 }
     }
 }
 
@@ -183,11 +183,11 @@ impl ServeEngine {
                     version: version.version,
                     reason: error.to_string(),
                 };
-                let plan = Plan::of_model(&sources.project, &declared.model, Some(&artifact)).map_err(unservable)?;
+                let plan = Plan::of_endpoint(&sources.project, declared, Some(&artifact)).map_err(unservable)?;
                 let lookup = StoredFeatures::compile(&sources.features, &plan).await.map_err(unservable)?;
                 Deployed::new(&artifact, &version.model, version.version, plan, lookup)?
             }
-            None => Deployed::empty(Plan::of_model(&sources.project, &declared.model, None)?),
+            None => Deployed::empty(Plan::of_endpoint(&sources.project, declared, None)?),
         };
         let number = deployed.version();
         if let Some(held) = held.get_mut(&declared.name) {
@@ -211,23 +211,22 @@ impl ServeEngine {
             known.endpoint.declare(declared.clone());
             return Ok(());
         }
-        let deployed = Deployed::empty(Plan::of_model(project, &declared.model, None)?);
+        let deployed = Deployed::empty(Plan::of_endpoint(project, declared, None)?);
         held.insert(declared.name.clone(), self.start_endpoint(declared.clone(), deployed)?);
         Ok(())
     }
 
     fn start_endpoint(&self, declared: spec::Endpoint, deployed: Deployed) -> Result<Held, Error> {
-        let (log, messages) = queue();
+        let (log, waiting) = queue(self.config.log_flush_rows);
         let settings = WriterSettings {
             endpoint: declared.name.clone(),
             writer: format!("predictions:{}:{}", declared.name, self.start),
             flush_every: self.config.log_flush_every,
-            flush_rows: self.config.log_flush_rows,
         };
         let counts = Arc::clone(&log.counts);
         let metrics = self.metrics.of(&declared.name);
         let endpoint = Arc::new(Endpoint::new(declared, deployed, log, metrics)?);
-        let writer = tokio::spawn(write_until_closed(settings, messages, counts, Arc::clone(&self.sink)));
+        let writer = tokio::spawn(write_until_closed(settings, waiting, counts, Arc::clone(&self.sink)));
         Ok(Held { endpoint, made_from: None, writer })
     }
 

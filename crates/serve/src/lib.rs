@@ -26,6 +26,7 @@ mod deployed;
 mod endpoint;
 mod engine;
 mod error;
+mod identifier;
 mod log;
 mod lookup;
 mod metrics;

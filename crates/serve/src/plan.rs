@@ -60,6 +60,22 @@ impl Plan {
         Self { fields, inputs, features, positions }
     }
 
+    /// Plans for what is behind an endpoint: a version of its model, or nothing yet.
+    ///
+    /// # Errors
+    /// See [`of_model`](Self::of_model).
+    pub fn of_endpoint(
+        project: &Project,
+        endpoint: &mainspring_spec::Endpoint,
+        artifact: Option<&ModelArtifact>,
+    ) -> Result<Self, Error> {
+        match artifact {
+            _ if !endpoint.registered => Self::of_model(project, &endpoint.model, artifact),
+            Some(artifact) => Ok(Self::of_artifact(artifact)),
+            None => Ok(Self::new(vec![], vec![], vec![])),
+        }
+    }
+
     /// Plans for a version of a model, or for the model as it is declared while it has none.
     ///
     /// # Errors
@@ -101,6 +117,24 @@ impl Plan {
         Ok(Self::new(fields, inputs, features))
     }
 
+    /// Plans for a version of a model that is only in the registry: a request brings its inputs by their names.
+    #[must_use]
+    pub fn of_artifact(artifact: &ModelArtifact) -> Self {
+        let fields = artifact.inputs.iter().map(|input| RequestField {
+            name: input.name.clone(),
+            data_type: input.data_type,
+            required: true,
+        });
+        let fields = fields.collect();
+        let inputs = artifact.inputs.iter().enumerate().map(|(at, input)| PlannedInput {
+            name: input.name.clone(),
+            data_type: input.data_type,
+            from: InputFrom::Field(at),
+            categories: categories(&input.encoding),
+        });
+        Self::new(fields, inputs.collect(), vec![])
+    }
+
     /// The position of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<usize> {
@@ -121,7 +155,7 @@ impl Plan {
 fn categories(encoding: &Encoding) -> Option<Vec<String>> {
     match encoding {
         Encoding::Category { values } | Encoding::OneHot { values } => Some(values.clone()),
-        Encoding::Number | Encoding::Standard { .. } => None,
+        Encoding::Number | Encoding::ZeroIsMissing | Encoding::Standard { .. } => None,
     }
 }
 

@@ -12,7 +12,6 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Router, middleware};
 use mainspring_catalog::Principal;
-use mainspring_govern::Resource;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -62,7 +61,7 @@ pub fn router(app: App) -> Router {
 pub(crate) fn served(app: &App) -> Served {
     let layers = app.layers.clone();
     let gate = move |principal: &Principal, action: &'static str, endpoint: &str| {
-        layers.load().authorizer.check(principal, action, &Resource::new("endpoint", endpoint))
+        layers.load().authorizer.check_named(principal, action, "endpoint", endpoint)
     };
     Served { engine: app.serve.clone(), gate: Arc::new(gate) }
 }

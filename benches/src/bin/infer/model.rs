@@ -26,6 +26,7 @@ pub fn artifact() -> ModelArtifact {
             outputs: 1,
             base: vec![0.0],
             trees: (0..TREES).map(|_| tree(&mut random)).collect(),
+            ..TreeEnsemble::default()
         }),
         link: Link::Logistic,
     }

@@ -87,7 +87,8 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
     let all = endpoint.is_none();
     let endpoints: Vec<String> = match endpoint {
         Some(endpoint) => vec![endpoint],
-        None => project.endpoints.keys().cloned().collect(),
+        // a model that is only in the registry looks no features up
+        None => project.endpoints.values().filter(|one| !one.registered).map(|one| one.name.clone()).collect(),
     };
     let mut reports = vec![];
     for endpoint in &endpoints {

@@ -12,6 +12,7 @@ use cedar_policy::{
     Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request, Schema,
 };
 use mainspring_catalog::{Principal, PrincipalKind};
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 use super::policies::{default_policy, read, schema, shown_name};
@@ -102,7 +103,49 @@ pub struct Authorizer {
     policies: PolicySet,
     roles: Roles,
     entities: ArcSwap<Known>,
-    decisions: Cache<String, Decided>,
+    decisions: Cache<Remembered, Decided>,
+}
+
+/// A question that was decided.
+#[derive(PartialEq, Eq, Hash)]
+struct Remembered {
+    generation: u64,
+    principal: Principal,
+    action: Box<str>,
+    kind: Box<str>,
+    name: Box<str>,
+}
+
+/// The same question as it is asked: a look-up copies nothing. It must hash as [`Remembered`] does.
+#[derive(Hash)]
+struct Asked<'a> {
+    generation: u64,
+    principal: &'a Principal,
+    action: &'a str,
+    kind: &'a str,
+    name: &'a str,
+}
+
+impl Equivalent<Remembered> for Asked<'_> {
+    fn equivalent(&self, remembered: &Remembered) -> bool {
+        self.generation == remembered.generation
+            && *self.name == *remembered.name
+            && *self.kind == *remembered.kind
+            && *self.action == *remembered.action
+            && *self.principal == remembered.principal
+    }
+}
+
+impl Asked<'_> {
+    fn remembered(&self) -> Remembered {
+        Remembered {
+            generation: self.generation,
+            principal: self.principal.clone(),
+            action: self.action.into(),
+            kind: self.kind.into(),
+            name: self.name.into(),
+        }
+    }
 }
 
 /// The principals that Cedar knows, as of an assignment of roles.
@@ -157,14 +200,23 @@ impl Authorizer {
     /// # Errors
     /// [`Denied`], with the reason and, where a role would help, which.
     pub fn check(&self, principal: &Principal, action: &str, resource: &Resource) -> Result<(), Denied> {
-        let members = self.roles.members();
-        let key = format!("{}\0{principal}\0{action}\0{resource}", members.generation);
-        let decided = match self.decisions.get(&key) {
+        self.check_named(principal, action, &resource.kind, &resource.name)
+    }
+
+    /// The same, of a resource that is named by its kind and name: nothing is copied for a question that was asked before.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_named(&self, principal: &Principal, action: &str, kind: &str, name: &str) -> Result<(), Denied> {
+        let asked = Asked { generation: self.roles.generation(), principal, action, kind, name };
+        let decided = match self.decisions.get(&asked) {
             Some(decided) => decided,
             None => {
-                let decided = self.decide(&members, principal, action, resource);
-                if key.len() <= MAX_REMEMBERED_NAME {
-                    self.decisions.insert(key, decided.clone());
+                let members = self.roles.members();
+                let asked = Asked { generation: members.generation, ..asked };
+                let decided = self.decide(&members, principal, action, &Resource::new(kind, name));
+                if principal.name.len() + action.len() + kind.len() + name.len() <= MAX_REMEMBERED_NAME {
+                    self.decisions.insert(asked.remembered(), decided.clone());
                 }
                 decided
             }
@@ -174,7 +226,7 @@ impl Authorizer {
             Decided::Denied(reason) => Err(Denied {
                 principal: principal.clone(),
                 action: action.into(),
-                resource: resource.clone(),
+                resource: Resource::new(kind, name),
                 reason: reason.as_ref().into(),
             }),
         }

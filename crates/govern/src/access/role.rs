@@ -103,6 +103,11 @@ impl Roles {
         self.members.load().by_principal.get(principal).cloned().unwrap_or_default()
     }
 
+    /// The number of the last assignment.
+    pub(super) fn generation(&self) -> u64 {
+        self.members.load().generation
+    }
+
     pub(super) fn members(&self) -> Arc<Members> {
         self.members.load_full()
     }

@@ -72,6 +72,7 @@ mod tests {
                         Node::Leaf { value: 0.5 },
                     ],
                 }],
+                ..TreeEnsemble::default()
             }),
             link: Link::Logistic,
         }

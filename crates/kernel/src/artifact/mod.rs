@@ -4,6 +4,8 @@ mod bytes;
 mod validate;
 mod wire;
 
+pub(crate) use validate::{CLASSES_MAX, INPUTS_MAX};
+
 use mainspring_spec::{DataType, Task};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,8 @@ pub struct Input {
 pub enum Encoding {
     /// The number itself. True is 1; a timestamp is its microseconds since 1970, a date its days; null is NaN.
     Number,
+    /// As [`Number`](Self::Number), but 0 also stands for what is not known and becomes NaN: LightGBM's `zero_as_missing`.
+    ZeroIsMissing,
     /// The position of the text in a list; null and what is not in the list are NaN.
     Category {
         /// The known values.
@@ -77,7 +81,7 @@ impl Encoding {
     pub fn width(&self) -> usize {
         match self {
             Self::OneHot { values } => values.len(),
-            Self::Number | Self::Category { .. } | Self::Standard { .. } => 1,
+            Self::Number | Self::ZeroIsMissing | Self::Category { .. } | Self::Standard { .. } => 1,
         }
     }
 }
@@ -95,7 +99,7 @@ pub enum Body {
 }
 
 /// Trees whose leaves are added up, in the order of the list, onto the base of their output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TreeEnsemble {
     /// How many scores a row gets.
@@ -104,6 +108,31 @@ pub struct TreeEnsemble {
     pub base: Vec<f64>,
     /// The trees.
     pub trees: Vec<Tree>,
+    /// The sets of categories that [`Node::Among`] names, each in ascending order without repetition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<Vec<u32>>,
+    /// How the leaves are added up.
+    #[serde(default, skip_serializing_if = "Precision::is_double")]
+    pub precision: Precision,
+}
+
+/// The numbers in which leaves are added up. Sums differ in their last digits, and a score is the same as another program's
+/// only in the numbers of that program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 64-bit floats, as forust and LightGBM have it.
+    #[default]
+    Double,
+    /// 32-bit floats, as XGBoost has it.
+    Single,
+}
+
+impl Precision {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+    fn is_double(&self) -> bool {
+        *self == Self::Double
+    }
 }
 
 /// A decision tree; the first node is the root.
@@ -118,7 +147,8 @@ pub struct Tree {
 
 /// A node of a tree.
 ///
-/// In JSON a leaf is `[value]` and a split is `[feature, threshold, "<" or "<=", left, right, missing]`.
+/// In JSON a leaf is `[value]`, a split is `[feature, threshold, "<", "<=" or "any", left, right, missing]`, and a question about a
+/// category is `[feature, set, "in", inside, outside, missing]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Node {
     /// The end of the way.
@@ -141,6 +171,20 @@ pub enum Node {
         /// The node for NaN: `left`, `right`, or a third child.
         missing: u32,
     },
+    /// A question about one column that holds categories by their numbers. A number's fraction is cut off; a number below 0
+    /// is in no set.
+    Among {
+        /// The column of the encoded row.
+        feature: u32,
+        /// Which of [`TreeEnsemble::sets`].
+        set: u32,
+        /// The node for the set's categories.
+        inside: u32,
+        /// The node for other categories.
+        outside: u32,
+        /// The node for NaN: `inside`, `outside`, or a third child.
+        missing: u32,
+    },
 }
 
 /// The comparison that sends a value to the left.
@@ -152,6 +196,9 @@ pub enum Less {
     /// `x <= threshold`, as LightGBM and scikit-learn have it.
     #[serde(rename = "<=")]
     OrEqual,
+    /// Every number, whatever the threshold: only what is missing may go elsewhere.
+    #[serde(rename = "any")]
+    Any,
 }
 
 /// Weighted sums of the columns of the encoded row.
@@ -174,6 +221,16 @@ pub enum Link {
     Logistic,
     /// `exp(score)` divided by the sum over the classes.
     Softmax,
+    /// `1 / (1 + exp(-score))` of each class by itself; the probabilities need not add up to 1.
+    Independent,
+    /// `exp(score)`: counts, amounts and rates.
+    Exponential,
+    /// `log(1 + exp(score))`.
+    Softplus,
+    /// `score * |score|`, for models that learned the square root.
+    SignedSquare,
+    /// 1 above 0, and 0 elsewhere.
+    Step,
 }
 
 impl Body {

@@ -8,15 +8,17 @@ use super::{ARTIFACT_FORMAT, Body, Encoding, Link, ModelArtifact, Node, Tree};
 use crate::Error;
 
 /// The most inputs; a table of this many columns is beyond what the lake is made for.
-const INPUTS_MAX: usize = 65_536;
+pub(crate) const INPUTS_MAX: usize = 65_536;
 /// The most numbers in an encoded row: 8 MB a row.
 const COLUMNS_MAX: usize = 1 << 20;
 /// The most classes; each answer carries a probability for each.
-const CLASSES_MAX: usize = 10_000;
+pub(crate) const CLASSES_MAX: usize = 10_000;
 /// The most trees.
 const TREES_MAX: usize = 1_000_000;
 /// The most nodes of all trees together: 400 MB compiled.
 const NODES_MAX: usize = 1 << 24;
+/// The most categories in all sets together: 64 MB as lists.
+const SET_MEMBERS_MAX: usize = 1 << 24;
 
 impl ModelArtifact {
     /// Checks that all sizes agree, all numbers are finite, and every tree is one.
@@ -38,11 +40,13 @@ impl ModelArtifact {
                 finite("base score", &ensemble.base)?;
                 at_most("trees", ensemble.trees.len(), TREES_MAX)?;
                 at_most("nodes", ensemble.trees.iter().map(|tree| tree.nodes.len()).sum(), NODES_MAX)?;
+                check_sets(&ensemble.sets)?;
                 for (number, tree) in ensemble.trees.iter().enumerate() {
                     ensure(tree.output < ensemble.outputs, || {
                         format!("tree {number} adds to output {} of {}", tree.output, ensemble.outputs)
                     })?;
-                    check_tree(tree, columns).map_err(|rule| Error::Invalid(format!("tree {number}: {rule}")))?;
+                    check_tree(tree, columns, ensemble.sets.len())
+                        .map_err(|rule| Error::Invalid(format!("tree {number}: {rule}")))?;
                 }
             }
             Body::Linear(linear) => {
@@ -70,7 +74,7 @@ impl ModelArtifact {
             ensure(!input.name.is_empty(), || "an input has no name".into())?;
             ensure(names.insert(&input.name), || format!("two inputs are called `{}`", input.name))?;
             match &input.encoding {
-                Encoding::Number => {}
+                Encoding::Number | Encoding::ZeroIsMissing => {}
                 Encoding::Category { values } | Encoding::OneHot { values } => {
                     distinct(values).map_err(|value| {
                         Error::Invalid(format!("input `{}` lists the value `{value}` twice", input.name))
@@ -90,9 +94,15 @@ impl ModelArtifact {
         at_most("classes", classes, CLASSES_MAX)?;
         distinct(&self.classes).map_err(|class| Error::Invalid(format!("two classes are called `{class}`")))?;
         let (shape_holds, link_fits) = match self.task {
-            Task::Binary => (outputs == 1 && (classes == 0 || classes == 2), self.link != Link::Softmax),
-            Task::Multiclass => (outputs == classes && classes >= 2, true),
-            Task::Regression => (outputs == 1 && classes == 0, self.link == Link::Identity),
+            Task::Binary => (
+                outputs == 1 && (classes == 0 || classes == 2),
+                matches!(self.link, Link::Identity | Link::Logistic | Link::Step),
+            ),
+            Task::Multiclass => (
+                outputs == classes && classes >= 2,
+                matches!(self.link, Link::Identity | Link::Logistic | Link::Softmax | Link::Independent),
+            ),
+            Task::Regression => (outputs == 1 && classes == 0, !matches!(self.link, Link::Softmax | Link::Independent)),
         };
         ensure(shape_holds, || format!("a {:?} model cannot have {outputs} outputs and {classes} classes", self.task))?;
         ensure(link_fits, || format!("a {:?} model cannot have the link {:?}", self.task, self.link))?;
@@ -104,40 +114,48 @@ impl ModelArtifact {
     }
 }
 
+/// Checks that sets are sorted, so that they can be searched, and not too many in all.
+fn check_sets(sets: &[Vec<u32>]) -> Result<(), Error> {
+    at_most("sets of categories", sets.len(), NODES_MAX)?;
+    at_most("categories in sets", sets.iter().map(Vec::len).sum(), SET_MEMBERS_MAX)?;
+    let unsorted = sets.iter().position(|set| !set.is_sorted_by(|before, after| before < after));
+    unsorted.map_or(Ok(()), |number| Err(Error::Invalid(format!("set {number} is not in ascending order"))))
+}
+
 /// Checks that the nodes are a tree rooted in the first one: children lie after their parent, so no way is endless, and
 /// none is shared, so compiling it takes no more room than it has. Nodes that nothing leads to are allowed.
-fn check_tree(tree: &Tree, columns: usize) -> Result<(), String> {
+fn check_tree(tree: &Tree, columns: usize, sets: usize) -> Result<(), String> {
     if tree.nodes.is_empty() {
         return Err("it has no nodes".into());
     }
     let mut has_parent = vec![false; tree.nodes.len()];
     for (number, node) in tree.nodes.iter().enumerate() {
-        match *node {
-            Node::Leaf { value } => {
-                if !value.is_finite() {
-                    return Err(format!("leaf {number} is not a finite number"));
-                }
+        let (feature, children, missing) = match *node {
+            Node::Leaf { value } if value.is_finite() => continue,
+            Node::Leaf { .. } => return Err(format!("leaf {number} is not a finite number")),
+            Node::Split { threshold, .. } if !threshold.is_finite() => {
+                return Err(format!("the threshold of node {number} is not a finite number"));
             }
-            Node::Split { feature, threshold, left, right, missing, .. } => {
-                if feature as usize >= columns {
-                    return Err(format!("node {number} asks for column {feature} of {columns}"));
-                }
-                if !threshold.is_finite() {
-                    return Err(format!("the threshold of node {number} is not a finite number"));
-                }
-                let third = (missing != left && missing != right).then_some(missing);
-                for child in [left, right].into_iter().chain(third) {
-                    let child = child as usize;
-                    if child <= number || child >= tree.nodes.len() {
-                        return Err(format!(
-                            "node {number} leads to node {child}, which must lie after it and before {}",
-                            tree.nodes.len()
-                        ));
-                    }
-                    if std::mem::replace(&mut has_parent[child], true) {
-                        return Err(format!("two ways lead to node {child}"));
-                    }
-                }
+            Node::Among { set, .. } if set as usize >= sets => {
+                return Err(format!("node {number} asks for set {set} of {sets}"));
+            }
+            Node::Split { feature, left, right, missing, .. } => (feature, [left, right], missing),
+            Node::Among { feature, inside, outside, missing, .. } => (feature, [inside, outside], missing),
+        };
+        if feature as usize >= columns {
+            return Err(format!("node {number} asks for column {feature} of {columns}"));
+        }
+        let third = (!children.contains(&missing)).then_some(missing);
+        for child in children.into_iter().chain(third) {
+            let child = child as usize;
+            if child <= number || child >= tree.nodes.len() {
+                return Err(format!(
+                    "node {number} leads to node {child}, which must lie after it and before {}",
+                    tree.nodes.len()
+                ));
+            }
+            if std::mem::replace(&mut has_parent[child], true) {
+                return Err(format!("two ways lead to node {child}"));
             }
         }
     }
@@ -176,7 +194,12 @@ mod tests {
                 data_type: mainspring_spec::DataType::Float64,
                 encoding: Encoding::Number,
             }],
-            body: Body::Trees(TreeEnsemble { outputs: 1, base: vec![0.0], trees: vec![Tree { output: 0, nodes }] }),
+            body: Body::Trees(TreeEnsemble {
+                outputs: 1,
+                base: vec![0.0],
+                trees: vec![Tree { output: 0, nodes }],
+                ..TreeEnsemble::default()
+            }),
             link: Link::Identity,
         }
     }

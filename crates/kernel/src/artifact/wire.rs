@@ -24,6 +24,16 @@ impl Serialize for Node {
                 tuple.serialize_element(&missing)?;
                 tuple.end()
             }
+            Self::Among { feature, set, inside, outside, missing } => {
+                let mut tuple = serializer.serialize_tuple(6)?;
+                tuple.serialize_element(&feature)?;
+                tuple.serialize_element(&set)?;
+                tuple.serialize_element("in")?;
+                for child in [inside, outside, missing] {
+                    tuple.serialize_element(&child)?;
+                }
+                tuple.end()
+            }
         }
     }
 }
@@ -40,24 +50,62 @@ impl<'de> Visitor<'de> for NodeVisitor {
     type Value = Node;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a leaf `[value]` or a split `[feature, threshold, \"<\" or \"<=\", left, right, missing]`")
+        f.write_str(
+            "a leaf `[value]`, a split `[feature, threshold, \"<\" or \"<=\", left, right, missing]` or a question \
+             `[feature, set, \"in\", inside, outside, missing]`",
+        )
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
         let first: f64 = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-        let Some(threshold) = seq.next_element()? else {
+        let Some(threshold) = seq.next_element::<f64>()? else {
             return Ok(Node::Leaf { value: first });
         };
         let feature =
             whole(first).ok_or_else(|| de::Error::custom(format!("{first} is not the number of a column")))?;
-        let less: Less = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(2, &self))?;
+        let question: Question = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(2, &self))?;
         let left = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(3, &self))?;
         let right = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(4, &self))?;
         let missing = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(5, &self))?;
         if seq.next_element::<de::IgnoredAny>()?.is_some() {
             return Err(de::Error::invalid_length(7, &self));
         }
-        Ok(Node::Split { feature, threshold, less, left, right, missing })
+        Ok(match question {
+            Question::Less(less) => Node::Split { feature, threshold, less, left, right, missing },
+            Question::In => {
+                let set = whole(threshold)
+                    .ok_or_else(|| de::Error::custom(format!("{threshold} is not the number of a set")))?;
+                Node::Among { feature, set, inside: left, outside: right, missing }
+            }
+        })
+    }
+}
+
+/// The third element of a node.
+enum Question {
+    Less(Less),
+    In,
+}
+
+impl<'de> Deserialize<'de> for Question {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        enum Word {
+            #[serde(rename = "<")]
+            Strict,
+            #[serde(rename = "<=")]
+            OrEqual,
+            #[serde(rename = "any")]
+            Any,
+            #[serde(rename = "in")]
+            In,
+        }
+        Ok(match Word::deserialize(deserializer)? {
+            Word::Strict => Self::Less(Less::Strict),
+            Word::OrEqual => Self::Less(Less::OrEqual),
+            Word::Any => Self::Less(Less::Any),
+            Word::In => Self::In,
+        })
     }
 }
 
@@ -87,6 +135,8 @@ mod tests {
             "{}",
             "[1,2,\"<\",-1,2,2]",
             "[1,2,\"<\",1,4294967296,2]",
+            "[1,0.5,\"in\",1,2,2]",
+            "[1,-1,\"in\",1,2,2]",
         ] {
             assert!(serde_json::from_str::<Node>(text).is_err(), "{text}");
         }
@@ -100,6 +150,9 @@ mod tests {
 
         assert_eq!(text, r#"[3,0.1,"<=",1,2,7]"#);
         assert_eq!(serde_json::from_str::<Node>(&text).unwrap(), split);
+        let among = Node::Among { feature: 3, set: 9, inside: 1, outside: 2, missing: 2 };
+        assert_eq!(serde_json::to_string(&among).unwrap(), r#"[3,9,"in",1,2,2]"#);
+        assert_eq!(serde_json::from_str::<Node>(r#"[3,9,"in",1,2,2]"#).unwrap(), among);
         assert_eq!(serde_json::from_str::<Node>("[-0.25]").unwrap(), Node::Leaf { value: -0.25 });
     }
 }

@@ -9,6 +9,9 @@ use std::collections::HashMap;
 
 use crate::artifact::{Encoding, ModelArtifact};
 
+/// Numbers up to here count as 0 where 0 is missing, as LightGBM has it: the 32-bit float nearest to 1e-35.
+const ZERO_BOUND: f64 = 1e-35_f32 as f64;
+
 /// A value of an input, borrowed from a request or a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
@@ -55,6 +58,7 @@ struct EncodedInput {
 #[derive(Debug)]
 enum Rule {
     Number,
+    ZeroIsMissing,
     Category { positions: HashMap<String, f64> },
     OneHot { positions: HashMap<String, usize>, width: usize },
     Standard { mean: f64, deviation: f64, fill: f64 },
@@ -128,7 +132,7 @@ impl EncodedInput {
         let position = |size: usize| position(number, size);
         let Some(cells) = row.get_mut(self.first..) else { return };
         match &self.rule {
-            Rule::Number | Rule::Standard { .. } => self.encode(Value::Float(number), row),
+            Rule::Number | Rule::ZeroIsMissing | Rule::Standard { .. } => self.encode(Value::Float(number), row),
             Rule::Category { positions } => put(cells, position(positions.len()).map_or(f64::NAN, |_| number)),
             Rule::OneHot { width, .. } => {
                 let hot = position(*width);
@@ -143,6 +147,10 @@ impl EncodedInput {
         let Some(cells) = row.get_mut(self.first..) else { return };
         match &self.rule {
             Rule::Number => put(cells, number(value)),
+            Rule::ZeroIsMissing => {
+                let number = number(value);
+                put(cells, if number.abs() <= ZERO_BOUND { f64::NAN } else { number });
+            }
             Rule::Category { positions } => {
                 put(cells, with_text(value, |text| positions.get(text).copied()).unwrap_or(f64::NAN));
             }
@@ -165,6 +173,7 @@ impl Rule {
     fn new(encoding: &Encoding) -> Self {
         match encoding {
             Encoding::Number => Self::Number,
+            Encoding::ZeroIsMissing => Self::ZeroIsMissing,
             Encoding::Category { values } => {
                 Self::Category { positions: values.iter().cloned().zip((0u32..).map(f64::from)).collect() }
             }

@@ -6,9 +6,12 @@
 //! because they are read once a walk.
 //!
 //! `x < t` goes left. Rewritten without loss: `x <= t` is `x < next_up(t)`; a third child for missing values is a split
-//! before, with NaN as its threshold, that only sends missing values to the right.
+//! before, with NaN as its threshold, that only sends missing values to the right. A question about a category carries
+//! the number of its set where others have their threshold; walks of ensembles without sets do not look for it.
 
-use crate::artifact::{Less, Node, Tree, TreeEnsemble};
+use crate::artifact::{Less, Node, Precision, Tree, TreeEnsemble};
+
+use super::sets::Sets;
 
 /// How many walks are under way at once: enough to hide a load from the second-level cache, few enough for registers.
 const WALKERS: usize = 8;
@@ -19,13 +22,17 @@ const BLOCK_ROWS: usize = 64;
 /// The bit of [`FlatNode::feature`] that sends missing values to the right.
 const MISSING_RIGHT: u32 = 1 << 31;
 
+/// The bit of [`FlatNode::feature`] that says that the threshold is the number of a set.
+const AMONG: u32 = 1 << 30;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct FlatNode {
     /// A value at or above it goes right. NaN in leaves and in splits on missing values: nothing is at or above NaN.
+    /// With [`AMONG`], the bits are the number of a set, and what is not in it goes right.
     threshold: f64,
     /// The left child; the right one follows it. For a leaf, the leaf.
     first_child: u32,
-    /// The column, and [`MISSING_RIGHT`].
+    /// The column, [`MISSING_RIGHT`] and [`AMONG`].
     feature: u32,
 }
 
@@ -38,6 +45,8 @@ pub(super) struct Forest {
     leaf_values: Vec<f64>,
     /// In the order of the ensemble, because sums depend on it.
     trees: Vec<Root>,
+    sets: Sets,
+    precision: Precision,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +63,8 @@ impl Forest {
             nodes: Vec::new(),
             leaf_values: Vec::new(),
             trees: Vec::with_capacity(ensemble.trees.len()),
+            sets: Sets::compile(&ensemble.sets),
+            precision: ensemble.precision,
         };
         for tree in &ensemble.trees {
             let node = forest.lay_out(tree);
@@ -73,7 +84,10 @@ impl Forest {
                         self.leaf_values[at as usize] = value;
                         (leaf(at), None)
                     }
-                    Node::Split { feature, left, right, missing, .. } if missing != left && missing != right => {
+                    Node::Split { feature, left, right, missing, .. }
+                    | Node::Among { feature, inside: left, outside: right, missing, .. }
+                        if missing != left && missing != right =>
+                    {
                         let present = Place::Present(source);
                         let flag = feature | MISSING_RIGHT;
                         (
@@ -81,7 +95,7 @@ impl Forest {
                             Some([present, Place::Node(missing)]),
                         )
                     }
-                    Node::Split { .. } => split(&tree.nodes, source),
+                    Node::Split { .. } | Node::Among { .. } => split(&tree.nodes, source),
                 },
                 Place::Present(source) => split(&tree.nodes, source),
             };
@@ -106,6 +120,10 @@ impl Forest {
 
     /// Adds up the leaves of one row, eight trees at a time.
     pub(super) fn score_row(&self, row: &[f64], out: &mut [f64]) {
+        if self.sets.is_empty() { self.add_row::<false>(row, out) } else { self.add_row::<true>(row, out) }
+    }
+
+    fn add_row<const SETS: bool>(&self, row: &[f64], out: &mut [f64]) {
         out.copy_from_slice(&self.base);
         for trees in self.trees.chunks(WALKERS) {
             let mut at = [trees[0].node; WALKERS];
@@ -115,8 +133,7 @@ impl Forest {
             loop {
                 let mut moved = 0;
                 for walker in &mut at {
-                    let node = self.nodes[*walker as usize];
-                    let next = node.next(row);
+                    let next = self.next::<SETS>(*walker, row);
                     moved |= next ^ *walker;
                     *walker = next;
                 }
@@ -125,9 +142,25 @@ impl Forest {
                 }
             }
             for (walker, tree) in at.iter().zip(trees) {
-                out[tree.output as usize] += self.leaf_values[*walker as usize];
+                self.add(&mut out[tree.output as usize], *walker);
             }
         }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the sum is meant to be one of 32-bit floats")]
+    fn add(&self, score: &mut f64, leaf: u32) {
+        let value = self.leaf_values[leaf as usize];
+        *score = match self.precision {
+            Precision::Double => *score + value,
+            Precision::Single => f64::from(*score as f32 + value as f32),
+        };
+    }
+
+    #[inline]
+    fn next<const SETS: bool>(&self, at: u32, row: &[f64]) -> u32 {
+        let node = self.nodes[at as usize];
+        if SETS && node.feature & AMONG != 0 { node.next_among(row, &self.sets) } else { node.next(row) }
     }
 
     /// Adds up the leaves of many rows: blocks of rows, tree by tree, eight rows at a time. What is left over of a block
@@ -141,7 +174,11 @@ impl Forest {
             let values = &values[first * columns..(first + rows) * columns];
             let (scores, scores_left) = scores.split_at_mut(together * outputs);
             let (values, values_left) = values.split_at(together * columns);
-            self.score_together(columns, values, scores);
+            if self.sets.is_empty() {
+                self.score_together::<false>(columns, values, scores);
+            } else {
+                self.score_together::<true>(columns, values, scores);
+            }
             for (row, scores) in scores_left.chunks_exact_mut(outputs).enumerate() {
                 self.score_row(&values_left[row * columns..(row + 1) * columns], scores);
             }
@@ -149,7 +186,7 @@ impl Forest {
     }
 
     /// Adds up the leaves of a block, whose rows are a multiple of eight.
-    fn score_together(&self, columns: usize, values: &[f64], scores: &mut [f64]) {
+    fn score_together<const SETS: bool>(&self, columns: usize, values: &[f64], scores: &mut [f64]) {
         let outputs = self.base.len();
         for row in scores.chunks_exact_mut(outputs) {
             row.copy_from_slice(&self.base);
@@ -157,22 +194,22 @@ impl Forest {
         for tree in &self.trees {
             for (group, scores) in scores.chunks_exact_mut(WALKERS * outputs).enumerate() {
                 let first = group * WALKERS;
-                let at = self.walk_rows(*tree, columns, &values[first * columns..(first + WALKERS) * columns]);
+                let at = self.walk_rows::<SETS>(*tree, columns, &values[first * columns..(first + WALKERS) * columns]);
                 for (scores, walker) in scores.chunks_exact_mut(outputs).zip(at) {
-                    scores[tree.output as usize] += self.leaf_values[walker as usize];
+                    self.add(&mut scores[tree.output as usize], walker);
                 }
             }
         }
     }
 
     /// Takes eight rows to their leaves.
-    fn walk_rows(&self, tree: Root, columns: usize, values: &[f64]) -> [u32; WALKERS] {
+    fn walk_rows<const SETS: bool>(&self, tree: Root, columns: usize, values: &[f64]) -> [u32; WALKERS] {
         let rows: [&[f64]; WALKERS] = std::array::from_fn(|row| &values[row * columns..(row + 1) * columns]);
         let mut at = [tree.node; WALKERS];
         loop {
             let mut moved = 0;
             for (walker, row) in at.iter_mut().zip(rows) {
-                let next = self.nodes[*walker as usize].next(row);
+                let next = self.next::<SETS>(*walker, row);
                 moved |= next ^ *walker;
                 *walker = next;
             }
@@ -191,6 +228,17 @@ impl FlatNode {
         let right = (x >= self.threshold) | (x.is_nan() & (self.feature & MISSING_RIGHT != 0));
         self.first_child + u32::from(right)
     }
+
+    fn next_among(self, row: &[f64], sets: &Sets) -> u32 {
+        let x = row.get((self.feature & !(MISSING_RIGHT | AMONG)) as usize).copied().unwrap_or(0.0);
+        let right = if x.is_nan() {
+            self.feature & MISSING_RIGHT != 0
+        } else {
+            let set = usize::try_from(self.threshold.to_bits()).unwrap_or(usize::MAX);
+            !sets.has(set, x)
+        };
+        self.first_child + u32::from(right)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -206,15 +254,24 @@ fn leaf(at: u32) -> FlatNode {
 }
 
 fn split(nodes: &[Node], source: u32) -> (FlatNode, Option<[Place; 2]>) {
-    let Node::Split { feature, threshold, less, left, right, missing } = nodes[source as usize] else {
-        debug_assert!(false, "only splits are laid out as splits");
-        return (leaf(0), None);
+    let (threshold, feature, left, right, missing) = match nodes[source as usize] {
+        Node::Split { feature, threshold, less: Less::Strict, left, right, missing } => {
+            (threshold, feature, left, right, missing)
+        }
+        Node::Split { feature, threshold, less: Less::OrEqual, left, right, missing } => {
+            (threshold.next_up(), feature, left, right, missing)
+        }
+        // nothing is at or above NaN
+        Node::Split { feature, less: Less::Any, left, right, missing, .. } => (f64::NAN, feature, left, right, missing),
+        Node::Among { feature, set, inside, outside, missing } => {
+            (f64::from_bits(set.into()), feature | AMONG, inside, outside, missing)
+        }
+        Node::Leaf { .. } => {
+            debug_assert!(false, "only splits are laid out as splits");
+            return (leaf(0), None);
+        }
     };
     let flag = if missing == right { MISSING_RIGHT } else { 0 };
-    let threshold = match less {
-        Less::Strict => threshold,
-        Less::OrEqual => threshold.next_up(),
-    };
     (FlatNode { threshold, first_child: 0, feature: feature | flag }, Some([Place::Node(left), Place::Node(right)]))
 }
 
@@ -240,14 +297,30 @@ mod tests {
             loop {
                 match tree.nodes[at as usize] {
                     Node::Leaf { value } => {
-                        scores[tree.output] += value;
+                        let score = &mut scores[tree.output];
+                        *score = match ensemble.precision {
+                            Precision::Double => *score + value,
+                            Precision::Single => f64::from(*score as f32 + value as f32),
+                        };
                         break;
+                    }
+                    Node::Among { feature, set, inside, outside, missing } => {
+                        let x = row[feature as usize];
+                        let is_in = |category: &u32| f64::from(*category) == x.trunc();
+                        at = if x.is_nan() {
+                            missing
+                        } else if ensemble.sets[set as usize].iter().any(is_in) {
+                            inside
+                        } else {
+                            outside
+                        };
                     }
                     Node::Split { feature, threshold, less, left, right, missing } => {
                         let x = row[feature as usize];
                         let goes_left = match less {
                             Less::Strict => x < threshold,
                             Less::OrEqual => x <= threshold,
+                            Less::Any => true,
                         };
                         at = if x.is_nan() {
                             missing
@@ -270,6 +343,9 @@ mod tests {
     }
 
     fn ensemble(random: &mut SmallRng, outputs: usize, columns: u32) -> TreeEnsemble {
+        let sets: Vec<Vec<u32>> =
+            if random.random() { vec![] } else { vec![vec![0, 2], vec![1], vec![], vec![2, 1_000_000]] };
+        let precision = if random.random() { Precision::Double } else { Precision::Single };
         let trees = (0..random.random_range(0..20))
             .map(|_| {
                 let mut nodes = vec![Node::Leaf { value: random.random() }];
@@ -283,15 +359,20 @@ mod tests {
                     for _ in 0..3 {
                         nodes.push(Node::Leaf { value: random.random_range(-1.0..1.0) });
                     }
-                    let less = if random.random() { Less::Strict } else { Less::OrEqual };
+                    let less = [Less::Strict, Less::OrEqual, Less::Any][random.random_range(0..3)];
                     let feature = random.random_range(0..columns);
-                    nodes[at] =
-                        Node::Split { feature, threshold: number(random), less, left, right: left + 1, missing };
+                    nodes[at] = if sets.is_empty() || random.random() {
+                        Node::Split { feature, threshold: number(random), less, left, right: left + 1, missing }
+                    } else {
+                        let set = random.random_range(0..index(sets.len()));
+                        Node::Among { feature, set, inside: left, outside: left + 1, missing }
+                    };
                 }
                 Tree { output: random.random_range(0..outputs), nodes }
             })
             .collect();
-        TreeEnsemble { outputs, base: (0..outputs).map(|_| random.random()).collect(), trees }
+        let base = (0..outputs).map(|_| f64::from(random.random::<f32>())).collect();
+        TreeEnsemble { outputs, base, trees, sets, precision }
     }
 
     proptest! {

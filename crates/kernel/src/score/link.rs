@@ -15,6 +15,16 @@ pub(super) enum Answer {
     OneAgainstRest,
     /// A probability for each class.
     Softmax,
+    /// A probability for each class, whatever the others say.
+    Independent,
+    /// A positive number.
+    Exponential,
+    /// A positive number, which grows with the score.
+    Softplus,
+    /// The square, with the sign of the score.
+    SignedSquare,
+    /// 1 or 0.
+    Step,
 }
 
 impl Answer {
@@ -24,15 +34,24 @@ impl Answer {
             (Link::Logistic, Task::Multiclass) => Self::OneAgainstRest,
             (Link::Logistic, Task::Binary | Task::Regression) => Self::Logistic,
             (Link::Softmax, _) => Self::Softmax,
+            (Link::Independent, _) => Self::Independent,
+            (Link::Exponential, _) => Self::Exponential,
+            (Link::Softplus, _) => Self::Softplus,
+            (Link::SignedSquare, _) => Self::SignedSquare,
+            (Link::Step, _) => Self::Step,
         }
     }
 
     pub(super) fn apply(self, scores: &mut [f64]) {
         match self {
             Self::AsIs => {}
-            Self::Logistic => scores.iter_mut().for_each(|score| *score = logistic(*score)),
+            Self::Logistic | Self::Independent => each(scores, logistic),
+            Self::Exponential => each(scores, f64::exp),
+            Self::Softplus => each(scores, softplus),
+            Self::SignedSquare => each(scores, |score| score * score.abs()),
+            Self::Step => each(scores, |score| if score > 0.0 { 1.0 } else { 0.0 }),
             Self::OneAgainstRest => {
-                scores.iter_mut().for_each(|score| *score = logistic(*score));
+                each(scores, logistic);
                 share(scores);
             }
             Self::Softmax => {
@@ -42,6 +61,15 @@ impl Answer {
             }
         }
     }
+}
+
+fn each(scores: &mut [f64], link: impl Fn(f64) -> f64) {
+    scores.iter_mut().for_each(|score| *score = link(*score));
+}
+
+/// `log(1 + exp(score))`, written so that `exp` never overflows.
+fn softplus(score: f64) -> f64 {
+    score.max(0.0) + (-score.abs()).exp().ln_1p()
 }
 
 /// Written so that `exp` never overflows.
@@ -84,6 +112,27 @@ mod tests {
         {
             assert!((share - expected).abs() < 1e-12, "{three:?}");
         }
+    }
+
+    #[test]
+    fn links_of_regressions_are_their_formulas() {
+        for (link, score, expected) in [
+            (Link::Exponential, 2.0, 7.389_056_098_930_65),
+            (Link::Softplus, 2.0, 2.126_928_011_042_972_4),
+            (Link::Softplus, 1000.0, 1000.0),
+            (Link::Softplus, -1000.0, 0.0),
+            (Link::SignedSquare, -3.0, -9.0),
+            (Link::Step, 0.0, 0.0),
+            (Link::Step, 1e-9, 1.0),
+            (Link::Logistic, 0.0, 0.5),
+        ] {
+            let mut one = [score];
+            Answer::new(Task::Regression, link).apply(&mut one);
+            assert!((one[0] - expected).abs() < 1e-12, "{link:?} of {score} is {}", one[0]);
+        }
+        let mut each = [0.0, 2.0];
+        Answer::new(Task::Multiclass, Link::Independent).apply(&mut each);
+        assert!(each[0] == 0.5 && (each[1] - 0.880_797_077_977_882_4).abs() < 1e-15);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod forest;
 mod link;
+mod sets;
 
 use crate::Error;
 use crate::artifact::{Body, LinearModel, ModelArtifact};

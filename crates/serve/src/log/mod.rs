@@ -1,11 +1,12 @@
 //! The prediction log: what was asked, what was known, what was answered, by which version.
 //!
 //! ```text
-//! request ──try──▶ bounded queue ──▶ writer: batches of ≤ 8,192 rows, ≤ 1 s old ──▶ sink (one Delta commit each)
+//! request ──try──▶ bounded queue ──▶ writer: batches of ≤ 32,768 rows, ≤ 1 s old ──▶ sink (one Delta commit each)
 //! ```
 //!
 //! Arithmetic: at 2,000 predictions a second of 40 columns a batch is 2,000 rows, some 700 kB before compression, and one
-//! commit of about 50 ms a second. The queue holds 65,536 rows by default, 30 seconds of that; each waits as some 50 values
+//! commit of about 50 ms a second. Under a load that fills batches sooner, they are half a queue: a commit costs the same
+//! whatever its size. The queue holds 65,536 rows by default, 30 seconds of that; each waits as some 50 values
 //! of 24 bytes, so a full queue is below 100 MB.
 //!
 //! A prediction that was answered is *queued*, not logged: it is logged when its batch has been committed. A kill loses at

@@ -6,11 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::columns::{Entry, LogColumns};
-use super::queue::{Counts, Message};
+use super::queue::{Counts, Taken, Waiting};
 use super::sink::{LogBatch, LogSink, SinkError};
 
 /// The longest wait between two tries of one batch.
@@ -18,47 +17,29 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 /// How long a batch is tried once the server is going down.
 const LAST_TRIES: Duration = Duration::from_secs(5);
 
-/// When a batch is closed.
+/// What a writer is told of its work.
 #[derive(Debug, Clone)]
 pub(crate) struct WriterSettings {
     pub(crate) endpoint: String,
     pub(crate) writer: String,
     /// The oldest a waiting row gets.
     pub(crate) flush_every: Duration,
-    /// The most rows of a batch, except that one request is never split.
-    pub(crate) flush_rows: usize,
 }
 
-/// Writes what comes until all senders are gone, then the rest.
+/// Writes what comes until the queue is closed, then the rest.
 pub(crate) async fn write_until_closed(
     settings: WriterSettings,
-    mut messages: mpsc::UnboundedReceiver<Message>,
+    waiting: Waiting,
     counts: Arc<Counts>,
     sink: Arc<dyn LogSink>,
 ) {
-    let mut writer = Writer { settings, counts, sink, sequence: 0, entries: VecDeque::new(), rows: 0 };
-    loop {
-        let Some(first) = messages.recv().await else { return };
-        let mut asked: Vec<oneshot::Sender<()>> = Vec::new();
-        let mut open = true;
+    let mut writer = Writer { settings, counts, sink, sequence: 0, entries: VecDeque::new() };
+    while waiting.something().await {
         let due = Instant::now() + writer.settings.flush_every;
-        let mut message = Some(first);
-        // One batch: until it is full, old enough, asked for, or the last.
-        while let Some(next) = message.take() {
-            match next {
-                Message::Entry(entry) => writer.take(entry),
-                Message::Flush(done) => asked.push(done),
-            }
-            if writer.rows >= writer.settings.flush_rows || !asked.is_empty() {
-                break;
-            }
-            match tokio::time::timeout_at(due, messages.recv()).await {
-                Ok(Some(more)) => message = Some(more),
-                Ok(None) => open = false,
-                Err(_) => {}
-            }
-        }
-        open &= !messages.is_closed() || !messages.is_empty();
+        // full or old enough, whichever comes first
+        let _too_old = tokio::time::timeout_at(due, waiting.batch()).await;
+        let Taken { entries, asked, open } = waiting.take();
+        writer.entries = entries;
         writer.write_all(open).await;
         for done in asked {
             let _ = done.send(());
@@ -72,15 +53,9 @@ struct Writer {
     sink: Arc<dyn LogSink>,
     sequence: i64,
     entries: VecDeque<Entry>,
-    rows: usize,
 }
 
 impl Writer {
-    fn take(&mut self, entry: Entry) {
-        self.rows += entry.rows();
-        self.entries.push_back(entry);
-    }
-
     /// Writes all entries, one batch for each run of entries with the same columns.
     async fn write_all(&mut self, stays_open: bool) {
         while let Some(front) = self.entries.front() {
@@ -103,7 +78,6 @@ impl Writer {
             }
             self.counts.waiting.fetch_sub(rows, Ordering::AcqRel);
         }
-        self.rows = 0;
     }
 
     /// Tries until the batch is written, for ever while the endpoint is open: the queue bounds what that can cost.

@@ -54,6 +54,7 @@ fn declared(change: impl FnOnce(&mut spec::Endpoint)) -> spec::Endpoint {
     let mut endpoint = spec::Endpoint {
         name: "delay".into(),
         description: String::new(),
+        registered: false,
         model: "delay".into(),
         alias: "champion".into(),
         limits: spec::Limits::default(),

@@ -52,7 +52,7 @@ fn endpoints_table(endpoints: &[EndpointView]) -> Table {
         "#half within",
         "#99% within",
     ];
-    Table::new(&headings).rows(rows).or_else("No endpoint is declared: a file under endpoints/ declares one")
+    Table::new(&headings).rows(rows).or_else("No endpoint is there: a file under endpoints/ declares one, and `mainspring deploy` puts a registered model behind one")
 }
 
 /// Answers `GET /endpoints/{e}`.

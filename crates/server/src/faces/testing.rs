@@ -100,6 +100,7 @@ pub(super) fn declared(name: &str, change: impl FnOnce(&mut spec::Endpoint)) -> 
     let mut endpoint = spec::Endpoint {
         name: name.into(),
         description: String::new(),
+        registered: false,
         model: name.into(),
         alias: "champion".into(),
         limits: spec::Limits { rows: 100, ..spec::Limits::default() },

@@ -47,7 +47,6 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     match admit(&app, request.headers(), peer) {
         Ok(principal) => {
-            request.extensions_mut().insert(principal.clone());
             request.extensions_mut().insert(Caller { principal });
             secured(next.run(request).await)
         }

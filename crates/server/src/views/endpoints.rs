@@ -127,7 +127,11 @@ pub struct EndpointDetail {
 pub async fn endpoint(look: &Look, name: &str) -> Result<EndpointDetail> {
     let view = seen(look, name).await?;
     let declared = look.project.endpoints.get(name).ok_or_else(|| Error::missing("endpoint", name))?;
-    let fields = look.project.request_fields(&declared.model).unwrap_or_default();
+    let fields = if declared.registered {
+        inputs_of(look, name)
+    } else {
+        look.project.request_fields(&declared.model).unwrap_or_default()
+    };
     let (mut bucket_seconds, mut traffic, mut by_version, mut example) = (0, vec![], vec![], Default::default());
     if let Some(table) = log_of(name).filter(|_| view.predictions > 0) {
         (bucket_seconds, traffic) = traffic_of(look, &table).await?;
@@ -138,6 +142,13 @@ pub async fn endpoint(look: &Look, name: &str) -> Result<EndpointDetail> {
         example.entry(field.name.clone()).or_insert(serde_json::Value::Null);
     }
     Ok(EndpointDetail { limits: declared.limits.clone(), view, fields, example, bucket_seconds, traffic, by_version })
+}
+
+/// What a request brings to a model that is only in the registry: its inputs, known once a version answers.
+fn inputs_of(look: &Look, endpoint: &str) -> Vec<Field> {
+    let deployed = look.serve.as_ref().and_then(|serve| serve.endpoint(endpoint).ok()).map(|it| it.deployed());
+    let fields = deployed.as_ref().map(|deployed| deployed.plan.fields.as_slice()).unwrap_or_default();
+    fields.iter().map(|field| Field { name: field.name.clone(), data_type: field.data_type }).collect()
 }
 
 async fn traffic_of(look: &Look, table: &TableName) -> Result<(i64, Vec<TrafficBucket>)> {

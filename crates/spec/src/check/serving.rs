@@ -9,7 +9,12 @@ use crate::model::{Endpoint, Monitor, Task, Workflow};
 
 pub(super) fn check_endpoint(context: &mut Context<'_>, endpoint: &Endpoint) {
     let object = ObjectRef::new(ObjectKind::Endpoint, &endpoint.name);
-    context.report_unknown(&object, &["model".into()], ObjectKind::Model, &endpoint.model);
+    if !endpoint.registered {
+        context.report_unknown(&object, &["model".into()], ObjectKind::Model, &endpoint.model);
+    } else if context.is_declared(ObjectKind::Model, &endpoint.model) {
+        let message = format!("{} is declared here, so it is not only in the registry", quote(&endpoint.model));
+        context.report(&object, &["registered".into()], "contradiction", message, "leave out `registered`");
+    }
     if let Some(problem) = name_problem(&endpoint.alias) {
         let message = format!("{} cannot be an alias: {problem}", quote(&endpoint.alias));
         context.report(&object, &["alias".into()], "bad_name", message, "write for example `champion`");
@@ -64,6 +69,12 @@ pub(super) fn check_monitor(context: &mut Context<'_>, monitor: &Monitor) {
         }
     }
     let project = context.project;
+    if project.endpoints.get(&monitor.endpoint).is_some_and(|endpoint| endpoint.registered) {
+        let message = format!("the model of endpoint {} was not trained here", quote(&monitor.endpoint));
+        let help = "a monitor compares with the rows a model was trained on: name an endpoint whose model is declared";
+        context.report(&object, &["endpoint".into()], "no_training_rows", message, help);
+        return;
+    }
     let Some(model) = project.endpoints.get(&monitor.endpoint).and_then(|e| project.models.get(&e.model)) else {
         return;
     };

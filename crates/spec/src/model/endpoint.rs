@@ -17,6 +17,10 @@ pub struct Endpoint {
     pub description: String,
     /// The model behind it.
     pub model: String,
+    /// Whether the model is only in the registry: its versions were logged by a client or registered from a file, and no
+    /// file under `models/` declares it. A request then brings the model's inputs by their names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registered: bool,
     /// The alias that picks the version.
     #[serde(default = "champion")]
     pub alias: String,
@@ -29,6 +33,23 @@ pub struct Endpoint {
     /// What is logged of each prediction.
     #[serde(default)]
     pub log: PredictionLogging,
+}
+
+impl Endpoint {
+    /// An endpoint with the bounds that are usual, over the versions of a model that is only in the registry.
+    #[must_use]
+    pub fn over_registered(name: impl Into<String>, model: impl Into<String>, alias: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: String::new(),
+            model: model.into(),
+            registered: true,
+            alias: alias.into(),
+            limits: Limits::default(),
+            fallback: Fallback::default(),
+            log: PredictionLogging::default(),
+        }
+    }
 }
 
 fn champion() -> String {

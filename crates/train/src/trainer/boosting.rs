@@ -79,7 +79,7 @@ pub(super) fn fit(problem: Problem<'_>, params: &BoostedTrees, iteration: &dyn F
     let trees = grown.iter().map(|grown| convert(&grown.tree, grown.output)).collect();
     Ok(Fitted {
         inputs: problem.inputs,
-        body: Body::Trees(TreeEnsemble { outputs: base.len(), base, trees }),
+        body: Body::Trees(TreeEnsemble { outputs: base.len(), base, trees, ..TreeEnsemble::default() }),
         link: match problem.task {
             Task::Binary => Link::Logistic,
             Task::Multiclass => Link::Softmax,

@@ -217,7 +217,8 @@ fn predict(linear: &LinearModel, link: Link, frame: &Frame) -> Vec<f64> {
         }
     }
     match link {
-        Link::Identity => {}
+        // the others belong to models that were trained elsewhere
+        Link::Identity | Link::Independent | Link::Exponential | Link::Softplus | Link::SignedSquare | Link::Step => {}
         Link::Logistic => scores.iter_mut().for_each(|score| *score = 1.0 / (1.0 + (-*score).exp())),
         Link::Softmax => scores.chunks_exact_mut(outputs).for_each(|row| {
             let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
