@@ -95,6 +95,17 @@ pub enum Verb {
     /// Look after features
     #[command(subcommand)]
     Features(FeaturesVerb),
+    /// Register a LightGBM or XGBoost model file as a model's next version
+    #[command(
+        after_help = "Examples:\n  mainspring register churn model.txt\n  mainspring register churn model.ubj --description 'trained on May'\n\nFormats: LightGBM text, XGBoost JSON and UBJSON, as `save_model` of either library writes them."
+    )]
+    Register(RegisterArgs),
+    /// Put a registered model behind an endpoint, whichever way its versions came in
+    #[command(
+        disable_version_flag = true,
+        after_help = "Examples:\n  mainspring deploy churn                     the version with the alias champion, or else the newest\n  mainspring deploy churn --version 3\n  mainspring deploy churn --alias challenger --as churn_next\n\nIn a project the endpoint's file is written and applied; without one the endpoint is kept in the catalog."
+    )]
+    Deploy(DeployArgs),
     /// Give a model version an alias, if its gates allow it
     #[command(after_help = "Examples:\n  mainspring promote arrival_delay 4 --reason 'better at night'")]
     Promote(PromoteArgs),
@@ -293,6 +304,39 @@ pub enum FeaturesVerb {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `register`.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// The model; it is made when there is none of this name
+    pub model: String,
+    /// The model file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// What the version is, in words
+    #[arg(long, default_value = "")]
+    pub description: String,
+}
+
+/// `deploy`.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// The model
+    pub model: String,
+    /// The version that gets the alias [default: the one that has it, or else the newest]
+    // `version` itself is the name of --version
+    #[arg(id = "model_version", long = "version", value_name = "N")]
+    pub version: Option<u64>,
+    /// The alias that the endpoint follows
+    #[arg(long, default_value = "champion")]
+    pub alias: String,
+    /// The endpoint's name [default: the model's]
+    #[arg(long = "as", value_name = "ENDPOINT")]
+    pub endpoint: Option<String>,
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    pub reason: String,
 }
 
 /// `promote`.

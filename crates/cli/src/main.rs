@@ -61,6 +61,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::List(args) => list::list(&place, args).await,
         Verb::Query(args) => verbs::query(&place, args).await,
         Verb::Features(verb) => verbs::features(&place, verb).await,
+        Verb::Register(args) => verbs::register(&place, args).await,
+        Verb::Deploy(args) => verbs::deploy(&place, args).await,
         Verb::Promote(args) => verbs::promote(&place, args).await,
         Verb::Rollback(args) => verbs::rollback(&place, args).await,
         Verb::Monitor(args) => verbs::monitor(&place, args).await,

@@ -101,15 +101,15 @@ impl Stores {
         Ok(Arc::new(project))
     }
 
-    /// What is applied; without it a project without objects, over which a server can run all the same.
+    /// What is applied, with the endpoints that were asked for; without it a project without other objects, over which a
+    /// server can run all the same.
     pub async fn applied_or_empty(&self) -> Result<Arc<Project>, Failure> {
-        match self.catalog.declared().await? {
-            Some(mut project) => {
-                project.folder.clone_from(&self.config.folder);
-                Ok(Arc::new(project))
-            }
-            None => Ok(Arc::new(Project::empty(&self.config.folder))),
-        }
+        let mut project = match self.catalog.declared().await? {
+            Some(project) => project,
+            None => Project::empty(&self.config.folder),
+        };
+        project.folder.clone_from(&self.config.folder);
+        Ok(Arc::new(self.registry.with_deployments(project).await?))
     }
 
     /// Drift, quality and alerts of a project.

@@ -194,6 +194,22 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The name cannot be that of an endpoint.
+    #[error("`{name}` cannot be the name of an endpoint: {problem}; name it for example `{mended}`")]
+    EndpointName {
+        /// The name, shortened.
+        name: String,
+        /// The rule it breaks.
+        problem: &'static str,
+        /// A name that is one.
+        mended: String,
+    },
+    /// The endpoint is a matter of the project's folder.
+    #[error("the endpoint `{0}` is declared in the project's folder; change or remove endpoints/{0}.yaml and apply it")]
+    EndpointDeclared(String),
+    /// There is no such endpoint.
+    #[error("there is no endpoint `{0}`; put a model behind one with `mainspring deploy MODEL --as {0}`")]
+    NoEndpoint(String),
     /// Gates were not met. The attempt is in the audit log.
     #[error("{0}")]
     Refused(Box<Verdict>),

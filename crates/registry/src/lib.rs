@@ -27,11 +27,13 @@
 
 mod alias;
 mod artifact;
+mod deployment;
 mod error;
 mod evaluation;
 mod experiment;
 mod files;
 mod gate;
+mod imported;
 mod logged_model;
 mod manifest;
 mod model;
@@ -52,6 +54,7 @@ mod versions_tests;
 
 pub use alias::{Alias, AliasAction, AliasEvent, LiveSpan};
 pub use artifact::{ArtifactRef, ArtifactStore};
+pub use deployment::{Deploy, Deployed, Deployment};
 pub use error::{Error, Result};
 pub use evaluation::{
     CalibrationBin, ClassReport, Confusion, CurvePoint, Evaluation, Histogram, Importance, Part, SliceReport,

@@ -71,6 +71,11 @@ impl Registry {
             updated_at: None,
             ..version
         };
+        self.next_version(version, principal).await
+    }
+
+    /// Registers a version under the next free number of its model, whatever others register meanwhile.
+    pub(crate) async fn next_version(&self, version: ModelVersion, principal: &Principal) -> Result<ModelVersion> {
         for _ in 0..ATTEMPTS {
             match self.try_register_logged(&version, principal).await {
                 Err(Error::Catalog(error)) if error.is_conflict() => {}

@@ -14,6 +14,7 @@ use mainspring_serve::ServeEngine;
 use mainspring_spec::Project;
 use mainspring_watch::Watch;
 use prometheus_client::registry::Registry as MetricsRegistry;
+use tokio::sync::Notify;
 
 /// The layers that depend on the declared project; made anew when another project is applied.
 #[derive(Clone)]
@@ -56,6 +57,8 @@ pub struct Parts {
     pub webhooks: WebhookSender,
     /// Names by which browsers may call this server.
     pub hosts: Arc<AllowedHosts>,
+    /// Told when what is applied, asked for or live has changed, so that nobody waits for the next look.
+    pub changed: Arc<Notify>,
 }
 
 impl App {

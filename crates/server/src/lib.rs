@@ -11,6 +11,7 @@
 pub mod api;
 mod app;
 pub mod console;
+mod deploy;
 pub mod faces;
 pub mod grpc;
 pub mod http;

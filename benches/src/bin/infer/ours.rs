@@ -83,6 +83,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
         started_at: jiff::Timestamp::now(),
         hosts: Arc::new(AllowedHosts::new(address, &[])),
         webhooks,
+        changed: Arc::default(),
     });
     tokio::spawn(mainspring_server::serve(app.clone(), listener, std::future::pending()));
     let listener = TcpListener::bind("127.0.0.1:0").await?;

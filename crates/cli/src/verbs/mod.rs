@@ -1,11 +1,13 @@
 //! The verbs, each a few lines over one layer.
 
+mod deploy;
 mod import;
 mod people;
 mod project;
 mod serve;
 mod work;
 
+pub use deploy::{deploy, register};
 pub use import::import;
 pub use people::{audit, key, promote, rollback};
 pub use project::{apply, commit, config, init, plan, schema, validate};

@@ -140,7 +140,7 @@ pub async fn plan(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
     Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }
 
-async fn plan_of(catalog: &Catalog, project: &Project) -> Result<Plan, Failure> {
+pub(super) async fn plan_of(catalog: &Catalog, project: &Project) -> Result<Plan, Failure> {
     let applied = catalog.declared().await?;
     Ok(mainspring_spec::diff(applied.as_ref(), project))
 }

@@ -20,7 +20,7 @@ use mainspring_server::{App, Layers, Parts};
 use mainspring_spec::Project;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::work::open_online;
@@ -113,6 +113,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
     stores.watch_metrics.register(&mut metrics);
     let reach = if stores.config.allow_private_webhooks { Reach::Anywhere } else { Reach::Public };
     let webhooks = WebhookSender::new(stores.registry.clone(), reach);
+    let changed = Arc::new(Notify::new());
     let app = App::new(Parts {
         catalog: stores.catalog.clone(),
         lake: stores.lake.clone(),
@@ -124,6 +125,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
         started_at: jiff::Timestamp::now(),
         hosts: Arc::new(AllowedHosts::new(address, &[])),
         webhooks: webhooks.clone(),
+        changed: changed.clone(),
     });
     engine.refresh(&sources(stores, &layers.load())).await;
 
@@ -131,7 +133,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
     let keys = stores.identity.keep_fresh();
     let webhooks = tokio::spawn(webhooks.run());
     let landing = tokio::spawn(land_pushed(layers.clone()));
-    let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project));
+    let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project, changed));
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _sender_gone = stopped.wait_for(|stop| *stop).await;
@@ -213,11 +215,15 @@ async fn follow(
     layers: Arc<ArcSwap<Layers>>,
     engine: Arc<ServeEngine>,
     mut project: Arc<Project>,
+    changed: Arc<Notify>,
 ) {
     let mut ticks = tokio::time::interval(FOLLOW);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = changed.notified() => {}
+        }
         match stores.applied_or_empty().await {
             Ok(now) if now != project => match stores.layers(&now, online.clone(), PARALLEL).await {
                 Ok(made) => {
