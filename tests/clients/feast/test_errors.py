@@ -84,7 +84,7 @@ def test_what_is_no_json(served, path):
 
 
 def test_too_large(served):
-    answer = post(served, "/get-online-features", {"entities": {"driver_id": [1] * 6_000_000}, "features": FEATURES})
+    answer = post(served, "/get-online-features", {"entities": {"driver_id": [1] * 5_600_000}, "features": FEATURES})
     assert answer.status_code == 413, answer.text
     answer = post(served, "/get-online-features", {"entities": {"driver_id": [1] * 1_000_000}, "features": FEATURES})
     assert "10000" in detail(answer)["msg"]

@@ -47,7 +47,10 @@ pub async fn sources(look: &Look) -> Result<Vec<SourceView>> {
         shown.push(SourceView {
             source: source.name.clone(),
             description: source.description.clone(),
-            path: source.path.clone(),
+            path: match source.push.as_slice() {
+                [] => source.path.clone(),
+                names => format!("pushed as {}", names.join(", ")),
+            },
             table: table.to_string(),
             columns: source.columns.len() + source.derive.len(),
             checks: source.checks.len(),

@@ -19,6 +19,9 @@ const EVENT_TIMESTAMP: &str = "event_timestamp";
 /// See [`EVENT_TIMESTAMP`].
 const CREATED: &str = "created";
 
+/// How the SDK writes a time that is not there.
+const NO_TIME: &str = "NaT";
+
 /// Columns of values by name, in the order of the body, all of one length.
 #[derive(Debug)]
 pub(super) struct Frame<'a>(Vec<(Cow<'a, str>, Vec<Cell<'a>>)>);
@@ -121,6 +124,7 @@ fn wrong(column: &str, row: usize, message: String) -> Detail {
 impl Cell<'_> {
     fn to_value(&self, data_type: DataType) -> Option<Value> {
         match (self, data_type) {
+            (Self::Plain(EntityValue::Text(text)), DataType::Timestamp) if text == NO_TIME => Some(Value::Null),
             (Self::Plain(value), data_type) => value.to_value(data_type),
             (Self::Json(text), DataType::String) => Some(Value::Text(text.as_str().into())),
             (Self::Json(_), _) => None,
