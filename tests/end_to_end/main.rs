@@ -12,6 +12,7 @@ mod crash;
 mod flights;
 mod folder;
 mod harness;
+mod hostile;
 mod ingest;
 mod live;
 mod project;

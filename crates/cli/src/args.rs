@@ -198,7 +198,8 @@ pub struct ApplyArgs {
 pub struct RunArgs {
     /// A workflow, or names of sources, feature views, models and monitors, each with what it needs [default: everything]
     pub targets: Vec<String>,
-    /// Do tasks even when their inputs have not changed
+    /// Do tasks even when their inputs have not changed: files are read again (what has landed does not land twice),
+    /// features computed and written online anew, models trained
     #[arg(long)]
     pub force: bool,
     /// How many tasks may be done at once

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use mainspring_flow::openlineage::Destination;
 use mainspring_govern::Authorizer;
 use mainspring_spec::{Project, Target};
 use serde::Serialize;
@@ -131,7 +132,15 @@ impl Place {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7878))),
             grpc,
+            lineage: self.lineage(target),
         })
+    }
+
+    /// Where lineage events go; validation has seen that it is one of the two.
+    fn lineage(&self, target: &Target) -> Option<Destination> {
+        let lineage = target.lineage.as_ref()?;
+        let file = || lineage.file.as_ref().map(|file| Destination::File(self.folder.join(file)));
+        lineage.url.clone().map(Destination::Url).or_else(file)
     }
 
     fn online(&self, target: &Target, state: &Path) -> Result<PathBuf, Failure> {
@@ -181,6 +190,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The address of the gRPC port, when there is one.
     pub grpc: Option<SocketAddr>,
+    /// Who is told of runs.
+    pub lineage: Option<Destination>,
 }
 
 fn does_not_validate(diagnostics: &mainspring_spec::Diagnostics) -> Failure {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mainspring_catalog::AuditQuery;
 use mainspring_features::FeatureStore;
-use mainspring_server::views::{self, Look};
+use mainspring_server::views::{self, Look, Page};
 use serde::Serialize;
 
 use crate::args::{ListArgs, ListKind, Listing};
@@ -20,24 +20,25 @@ const TEXT_CHARS: usize = 60;
 pub async fn list(place: &Place, args: ListArgs) -> Result<ExitCode, Failure> {
     let look = look(place).await?;
     let (of, limit, json) = (args.of.as_deref(), usize::try_from(args.limit)?, args.json);
+    let page = Page::first(limit);
     match args.kind {
-        ListKind::Sources => print(first(views::sources(&look).await?, limit), json, SOURCES, source),
-        ListKind::Tables => print(first(views::tables(&look).await?, limit), json, TABLES, table),
-        ListKind::Files => print(views::files(&look, of, limit).await?, json, FILES, file),
-        ListKind::Features => print(first(views::feature_views(&look).await?, limit), json, FEATURES, feature),
-        ListKind::Models => print(first(views::models(&look).await?, limit), json, MODELS, model),
+        ListKind::Sources => print(views::sources(&look, &page).await?, json, SOURCES, source),
+        ListKind::Tables => print(views::tables(&look, &page).await?, json, TABLES, table),
+        ListKind::Files => print(views::files(&look, of, &page).await?, json, FILES, file),
+        ListKind::Features => print(views::feature_views(&look, &page).await?, json, FEATURES, feature),
+        ListKind::Models => print(views::models(&look, &page).await?, json, MODELS, model),
         ListKind::Versions => {
             let mut versions = vec![];
             for model in these(of, || look.project.models.keys().cloned().collect()) {
-                versions.extend(views::versions(&look, &model).await?);
+                versions.extend(views::versions(&look, &model, None, limit).await?);
             }
             print(first(versions, limit), json, VERSIONS, version)
         }
-        ListKind::Experiments => print(views::runs(&look, of, limit).await?, json, EXPERIMENTS, run),
-        ListKind::Endpoints => print(first(views::endpoints(&look).await?, limit), json, ENDPOINTS, endpoint),
-        ListKind::Runs => print(views::workflows(&look, limit).await?, json, RUNS, workflow),
+        ListKind::Experiments => print(views::runs(&look, of, &page).await?, json, EXPERIMENTS, run),
+        ListKind::Endpoints => print(views::endpoints(&look, &page).await?, json, ENDPOINTS, endpoint),
+        ListKind::Runs => print(views::workflows(&look, &page).await?, json, RUNS, workflow),
         ListKind::Tasks => {
-            let newest = views::workflows(&look, 1).await?.into_iter().map(|run| run.run.id).collect();
+            let newest = views::workflows(&look, &Page::first(1)).await?.into_iter().map(|run| run.run.id).collect();
             let mut tasks = vec![];
             for run in these(of, || newest) {
                 tasks.extend(views::workflow(&look, &run).await?.task_runs);
@@ -52,7 +53,7 @@ pub async fn list(place: &Place, args: ListArgs) -> Result<ExitCode, Failure> {
             reports.reverse();
             print(first(reports, limit), json, REPORTS, report)
         }
-        ListKind::Alerts => print(views::alerts(&look, of, limit).await?, json, ALERTS, alert),
+        ListKind::Alerts => print(views::alerts(&look, of, &page).await?, json, ALERTS, alert),
         ListKind::Audit => {
             let query = AuditQuery { subject: of.map(Into::into), limit: Some(limit), ..AuditQuery::default() };
             print(views::audit(&look, query).await?.entries, json, AUDIT, entry)

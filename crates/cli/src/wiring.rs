@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use mainspring_catalog::Catalog;
 use mainspring_features::{FeatureStore, FjallStore};
+use mainspring_flow::openlineage::{Courier, LineageMetrics, Reporter};
 use mainspring_flow::{Engine, PlatformWork};
 use mainspring_govern::{Authorizer, Identity};
 use mainspring_ingest::Ingestor;
@@ -14,6 +15,7 @@ use mainspring_server::Layers;
 use mainspring_spec::Project;
 use mainspring_train::TrainContext;
 use mainspring_watch::{Watch, WatchMetrics};
+use tokio::sync::Notify;
 
 use crate::config::{Config, Place};
 use crate::output::Failure;
@@ -36,6 +38,10 @@ pub struct Stores {
     pub identity: Identity,
     /// Gauges of what was watched.
     pub watch_metrics: WatchMetrics,
+    /// Counts of lineage events.
+    pub lineage_metrics: LineageMetrics,
+    /// Rung when lineage events wait.
+    pub lineage_bell: Arc<Notify>,
 }
 
 impl Stores {
@@ -60,7 +66,16 @@ impl Stores {
         let files = FileStore::open(&config.files)?;
         let registry = Registry::new(catalog.clone(), &config.artifacts).with_files(files);
         let identity = Identity::open(catalog.clone()).await?;
-        Ok(Self { config, catalog, lake, registry, identity, watch_metrics: WatchMetrics::default() })
+        Ok(Self {
+            config,
+            catalog,
+            lake,
+            registry,
+            identity,
+            watch_metrics: WatchMetrics::default(),
+            lineage_metrics: LineageMetrics::default(),
+            lineage_bell: Arc::default(),
+        })
     }
 
     /// The stores with the runs that clients track; one process at a time has them.
@@ -112,6 +127,13 @@ impl Stores {
         Ok(Arc::new(self.registry.with_deployments(project).await?))
     }
 
+    /// Who takes lineage events to where they are wanted, if they are wanted anywhere.
+    pub fn courier(&self) -> Result<Option<Courier>, Failure> {
+        let Some(destination) = self.config.lineage.clone() else { return Ok(None) };
+        let (metrics, bell) = (self.lineage_metrics.clone(), self.lineage_bell.clone());
+        Ok(Some(Courier::new(self.catalog.clone(), destination, metrics, bell)?))
+    }
+
     /// Drift, quality and alerts of a project.
     pub fn watch(&self, project: &Arc<Project>) -> Watch {
         Watch::new(self.lake.clone(), self.catalog.clone(), self.registry.clone(), project.clone())
@@ -137,13 +159,19 @@ impl Stores {
                 project: project.clone(),
             },
             watch: watch.clone(),
+            catalog: self.catalog.clone(),
         };
+        let mut flow = Engine::new(self.catalog.clone(), Arc::new(work), parallel);
+        if self.config.lineage.is_some() {
+            let (metrics, bell) = (self.lineage_metrics.clone(), self.lineage_bell.clone());
+            flow = flow.with_reporter(Reporter::new(self.catalog.clone(), project, &self.lake, metrics, bell));
+        }
         Ok(Layers {
             project: project.clone(),
             features,
             watch,
             authorizer: Arc::new(Authorizer::new(&project.policies)?.with_roles(self.identity.roles())),
-            flow: Engine::new(self.catalog.clone(), Arc::new(work), parallel),
+            flow,
         })
     }
 }

@@ -51,11 +51,31 @@ impl FeatureStore {
                 return self.append(declared, new, last, inputs, principal).await;
             }
         }
+        self.compute(declared, inputs, principal).await
+    }
+
+    /// Computes all rows of a view's table again, whether or not anything has changed.
+    ///
+    /// # Errors
+    /// When the view's SQL does not fit the tables, or they do not exist yet.
+    pub async fn recompute(&self, view: &str, principal: &Principal) -> Result<BackfillReport> {
+        let declared = self.stored_view(view, "a backfill")?;
+        let inputs = self.input_versions(declared).await?;
+        self.compute(declared, inputs, principal).await
+    }
+
+    async fn compute(
+        &self,
+        declared: &FeatureView,
+        inputs: BTreeMap<TableName, u64>,
+        principal: &Principal,
+    ) -> Result<BackfillReport> {
+        let view = &declared.name;
         let all = base(&self.lake, &self.project, declared, &inputs).await?;
         let schema = all.schema.clone();
         let rows = with_row_ids(all, 0).await?;
         let id = WriteId { app: format!("features:{view}"), sequence: Timestamp::now().as_microsecond() };
-        let committed = self.lake.overwrite(&table, rows, id).await?;
+        let committed = self.lake.overwrite(&table_of(view)?, rows, id).await?;
         self.record(schema, committed.version, committed.rows, Scope::Whole, inputs, principal).await
     }
 

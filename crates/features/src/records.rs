@@ -7,7 +7,7 @@ use mainspring_catalog::Document;
 use serde::{Deserialize, Serialize};
 
 /// A computation of a view's table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Materialization {
     /// The view.
     pub view: String,
@@ -26,7 +26,7 @@ pub struct Materialization {
 }
 
 /// What part of a view's rows was computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All of them.
@@ -48,7 +48,7 @@ impl Document for Materialization {
 }
 
 /// How fresh a view is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Freshness {
     /// The view.
     pub view: String,

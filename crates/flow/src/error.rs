@@ -42,6 +42,12 @@ pub enum Error {
     /// The catalog did not do what it was asked.
     #[error(transparent)]
     Catalog(#[from] mainspring_catalog::Error),
+    /// A version of a table could not be found out.
+    #[error(transparent)]
+    Lake(#[from] mainspring_lake::Error),
+    /// An event could not be written as JSON.
+    #[error("a lineage event cannot be written as JSON: {0}")]
+    Event(#[from] serde_json::Error),
 }
 
 /// The result of this crate's functions.

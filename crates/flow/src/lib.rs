@@ -8,6 +8,7 @@
 //!   was: what had succeeded is not done again, what was under way is tried again, and because every task's effect is
 //!   idempotent it lands once;
 //! - a task whose inputs have not changed since it last succeeded does nothing ([`TaskState::Unchanged`]);
+//! - whoever is to be told of each task in [OpenLineage's terms](openlineage) is told, also after a crash;
 //! - one project has one run at a time, held by a [lease](lease) that a dead process loses.
 
 #![cfg_attr(
@@ -21,6 +22,7 @@ mod event;
 mod graph;
 pub mod lease;
 mod online;
+pub mod openlineage;
 mod platform;
 mod record;
 mod work;

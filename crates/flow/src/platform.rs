@@ -1,12 +1,15 @@
 //! What tasks really do: one call to one layer each.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use mainspring_catalog::Catalog;
 use mainspring_features::FeatureStore;
 use mainspring_ingest::Ingestor;
 use mainspring_train::{Promotion, TrainContext, TrainOptions};
 use mainspring_watch::Watch;
 
 use crate::graph::{Task, TaskKind};
+use crate::openlineage::{self, Datasets};
 use crate::work::{Outcome, TaskContext, Work, WorkError};
 
 /// The layers, as the engine sees them.
@@ -19,6 +22,8 @@ pub struct PlatformWork {
     pub training: TrainContext,
     /// Evaluates monitors.
     pub watch: Watch,
+    /// Knows what was made from what.
+    pub catalog: Catalog,
 }
 
 #[async_trait]
@@ -27,17 +32,30 @@ impl Work for PlatformWork {
         match task.kind {
             TaskKind::Ingest => self.ingest(&task.name, context).await,
             TaskKind::Backfill => self.backfill(&task.name, context).await,
-            TaskKind::Materialize => self.materialize(&task.name).await,
+            TaskKind::Materialize => self.materialize(&task.name, context).await,
             TaskKind::Train => self.train(&task.name, context).await,
             TaskKind::Monitor => self.monitor(&task.name, context).await,
         }
+    }
+
+    async fn datasets(
+        &self,
+        task: &Task,
+        since: Option<Timestamp>,
+    ) -> Result<Datasets, Box<dyn std::error::Error + Send + Sync>> {
+        openlineage::datasets(self, task, since).await
     }
 }
 
 impl PlatformWork {
     async fn ingest(&self, source: &str, context: &TaskContext) -> Result<Outcome, WorkError> {
-        let report =
-            self.ingestor.ingest(source, &context.principal, context.progress.as_ref()).await.map_err(passing)?;
+        let (principal, progress) = (&context.principal, context.progress.as_ref());
+        let report = if context.force {
+            self.ingestor.ingest_anew(source, principal, progress).await
+        } else {
+            self.ingestor.ingest(source, principal, progress).await
+        };
+        let report = report.map_err(passing)?;
         for file in &report.files {
             context.log(format!("{}: {:?}", file.uri, file.outcome));
             for note in &file.notes {
@@ -67,7 +85,12 @@ impl PlatformWork {
     }
 
     async fn backfill(&self, view: &str, context: &TaskContext) -> Result<Outcome, WorkError> {
-        let done = self.features.backfill(view, &context.principal).await.map_err(passing)?;
+        let done = if context.force {
+            self.features.recompute(view, &context.principal).await
+        } else {
+            self.features.backfill(view, &context.principal).await
+        };
+        let done = done.map_err(passing)?;
         let fresh = self.features.freshness(view).await.map_err(passing)?;
         let outcome = Outcome { unchanged: done.unchanged, ..Outcome::default() };
         Ok(outcome
@@ -76,8 +99,13 @@ impl PlatformWork {
             .figure("version", done.materialization.version))
     }
 
-    async fn materialize(&self, view: &str) -> Result<Outcome, WorkError> {
-        let done = self.features.materialize_online(view, None).await.map_err(passing)?;
+    async fn materialize(&self, view: &str, context: &TaskContext) -> Result<Outcome, WorkError> {
+        let done = if context.force {
+            self.features.rebuild_online(view).await
+        } else {
+            self.features.materialize_online(view, None).await
+        };
+        let done = done.map_err(passing)?;
         let outcome = Outcome { unchanged: done.rows == 0, ..Outcome::default() };
         Ok(outcome.figure("rows", done.rows).figure("entities", done.entities))
     }

@@ -15,7 +15,7 @@ pub const LOG_LINES_MAX: usize = 200;
 pub type Figures = BTreeMap<String, serde_json::Value>;
 
 /// Where a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Tasks are being done, or were when the process died.
@@ -27,7 +27,7 @@ pub enum RunState {
 }
 
 /// One walk over the dependency graph.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FlowRun {
     /// Sorts by time of birth (UUID version 7).
     pub id: String,
@@ -56,7 +56,7 @@ impl Document for FlowRun {
 }
 
 /// Where a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
     /// Waits for what it depends on, or for its next attempt.
@@ -101,7 +101,7 @@ impl TaskState {
 }
 
 /// A task within a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TaskRun {
     /// The run's identifier.
     pub run: String,
@@ -144,7 +144,7 @@ impl Document for TaskRun {
 }
 
 /// One try at a task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Attempt {
     /// When it began.
     pub started_at: Timestamp,

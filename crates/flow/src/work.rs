@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use mainspring_catalog::Principal;
 
 use crate::event::TaskProgress;
 use crate::graph::Task;
+use crate::openlineage::Datasets;
 use crate::record::{Figures, LOG_LINES_MAX};
 
 /// What a task is given.
@@ -85,4 +87,13 @@ pub trait Work: Send + Sync + 'static {
     /// Does the task, or finds that there is nothing to do. It may be called again after a crash at any moment: its effect
     /// must land once.
     async fn perform(&self, task: &Task, context: &TaskContext) -> Result<Outcome, WorkError>;
+
+    /// What the task reads and writes, for those who are told of it; `since` is when it began, none when it only begins.
+    async fn datasets(
+        &self,
+        _task: &Task,
+        _since: Option<Timestamp>,
+    ) -> Result<Datasets, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Datasets::default())
+    }
 }

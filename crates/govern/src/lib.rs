@@ -29,7 +29,7 @@ pub use identity::{ApiKey, CreatedKey, Identity, NewKey, Secret, Unauthenticated
 pub use mainspring_catalog::{Principal, PrincipalKind};
 pub use network::{AllowedHosts, ForbiddenHost, RefusedBind, check_bind};
 pub use outbound::{ForbiddenDestination, Reach, is_public, resolve};
-pub use privacy::PrivacyMarks;
+pub use privacy::{ColumnLineage, ColumnSource, PrivacyMarks, columns_of_model, columns_of_source, columns_of_view};
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -37,12 +37,22 @@ pub struct Ingestor {
     hook: Option<Hook>,
 }
 
+/// How a file is recognised that was read before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recognition {
+    /// One of the same name, size and time is taken for the same.
+    BySizeAndTime,
+    /// Its content is read.
+    ByContent,
+}
+
 /// An ingest on its way.
 struct Run {
     plan: Arc<Plan>,
     table: TableName,
     version: Option<u64>,
     records: Vec<IngestedFile>,
+    recognition: Recognition,
     /// What the table holds; `None` until a file asks.
     known: Option<Known>,
     tally: Tally,
@@ -79,6 +89,30 @@ impl Ingestor {
     /// When the source cannot be compiled or found, or the lake or catalog fails. A bad file is no error: it is refused,
     /// the report says why, and the others land.
     pub async fn ingest(&self, source: &str, principal: &Principal, progress: &dyn Progress) -> Result<IngestReport> {
+        self.read(source, Recognition::BySizeAndTime, principal, progress).await
+    }
+
+    /// As [`ingest`](Self::ingest), and reads the content of every file again instead of trusting that one of the same
+    /// size and time is the same. What has landed does not land twice.
+    ///
+    /// # Errors
+    /// As [`ingest`](Self::ingest).
+    pub async fn ingest_anew(
+        &self,
+        source: &str,
+        principal: &Principal,
+        progress: &dyn Progress,
+    ) -> Result<IngestReport> {
+        self.read(source, Recognition::ByContent, principal, progress).await
+    }
+
+    async fn read(
+        &self,
+        source: &str,
+        recognition: Recognition,
+        principal: &Principal,
+        progress: &dyn Progress,
+    ) -> Result<IngestReport> {
         let source = self.source(source)?;
         if source.is_pushed() {
             return self.ingest_pushed(source).await;
@@ -94,7 +128,7 @@ impl Ingestor {
         let referenced = self.referenced(source).await?;
         let plan = Arc::new(Plan::compile(source, &self.lake.session().state(), &referenced)?);
         let tally = Tally::new(&plan);
-        let mut run = Run { plan, table, version, records, known: None, tally };
+        let mut run = Run { plan, table, version, records, recognition, known: None, tally };
         let mut reports = Vec::with_capacity(files.len());
         for file in &files {
             let report = self.ingest_file(&mut run, file, principal, progress).await?;
@@ -171,7 +205,8 @@ impl Ingestor {
     ) -> Result<FileReport> {
         let report = |outcome, notes| FileReport { uri: file.uri.clone(), outcome, notes };
         let before = run.records.iter().rev().find(|record| record.uri == file.uri && !record.is_refused()).cloned();
-        if before.as_ref().is_some_and(|before| before.is_surely(file)) {
+        let is_sure = run.recognition == Recognition::BySizeAndTime;
+        if is_sure && before.as_ref().is_some_and(|before| before.is_surely(file)) {
             return Ok(report(FileOutcome::Unchanged, vec![]));
         }
         let sha256 = sha256(file).await?;

@@ -4,7 +4,7 @@ use mainspring_spec::Severity;
 use serde::{Deserialize, Serialize};
 
 /// What an ingest of one source did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IngestReport {
     /// The source.
     pub source: String,
@@ -46,7 +46,7 @@ impl IngestReport {
 }
 
 /// What came of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FileReport {
     /// The file's name.
     pub uri: String,
@@ -59,7 +59,7 @@ pub struct FileReport {
 }
 
 /// What came of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum FileOutcome {
     /// Its rows are in the table.
@@ -79,7 +79,7 @@ pub enum FileOutcome {
 }
 
 /// How rows fared with a rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckResult {
     /// The check's name.
     pub name: String,

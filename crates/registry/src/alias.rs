@@ -5,7 +5,7 @@ use mainspring_catalog::{Document, Principal};
 use serde::{Deserialize, Serialize};
 
 /// A name for one version of a model; endpoints serve by it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Alias {
     /// The model.
     pub model: String,
@@ -38,7 +38,7 @@ impl Alias {
 }
 
 /// A move of an alias.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AliasEvent {
     /// The model.
     pub model: String,
@@ -74,7 +74,7 @@ impl Document for AliasEvent {
 }
 
 /// The kind of a move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AliasAction {
     /// A version that met its gates got the alias.
@@ -86,7 +86,7 @@ pub enum AliasAction {
 }
 
 /// A time in which a version was live under an alias.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LiveSpan {
     /// The version.
     pub version: u64,

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const FILE_BYTES_MAX: u64 = 2 << 30;
 
 /// A stored file, as the catalog remembers it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ArtifactRef {
     /// What the run calls it.
     pub name: String,

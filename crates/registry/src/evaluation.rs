@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The evaluation of a run's model on its test rows. A metric that is not defined on the rows, as the AUC of rows of one
 /// class, is left out of the maps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evaluation {
     /// The run.
     pub run: String,
@@ -66,7 +66,7 @@ impl Document for Evaluation {
 }
 
 /// A part of the split, with its metrics.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Part {
     /// How many rows.
     pub rows: u64,
@@ -77,7 +77,7 @@ pub struct Part {
 }
 
 /// A bin of predicted probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CalibrationBin {
     /// The least probability of the bin.
     pub from: f64,
@@ -92,7 +92,7 @@ pub struct CalibrationBin {
 }
 
 /// A point of a curve.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CurvePoint {
     /// The horizontal value.
     pub x: f64,
@@ -103,7 +103,7 @@ pub struct CurvePoint {
 }
 
 /// Counts of true against predicted class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Confusion {
     /// The names of rows and columns.
     pub classes: Vec<String>,
@@ -112,7 +112,7 @@ pub struct Confusion {
 }
 
 /// How well one class is recognised.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClassReport {
     /// The class.
     pub class: String,
@@ -127,7 +127,7 @@ pub struct ClassReport {
 }
 
 /// Counts in bins of equal width.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Histogram {
     /// Where the first bin starts.
     pub from: f64,
@@ -138,7 +138,7 @@ pub struct Histogram {
 }
 
 /// The metrics of the test rows that have one value of a slice.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SliceReport {
     /// The column.
     pub column: String,
@@ -150,7 +150,7 @@ pub struct SliceReport {
 }
 
 /// What an input gave to the model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Importance {
     /// The input.
     pub input: String,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::ModelVersion;
 
 /// What the gates say about giving a version an alias.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// The model.
     pub model: String,
@@ -43,7 +43,7 @@ impl std::fmt::Display for Verdict {
 }
 
 /// What one bound says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GateResult {
     /// The metric.
     pub metric: String,

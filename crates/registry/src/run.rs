@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ArtifactRef;
 
 /// One training, or whatever else a client tracks, from its start to its end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Run {
     /// Its identifier: a UUID whose order is that of time.
     pub id: String,
@@ -88,7 +88,7 @@ impl Document for Run {
 }
 
 /// Who drives a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A trainer of ours.
@@ -99,7 +99,7 @@ pub enum Origin {
 }
 
 /// Whether something is there or deleted; what is deleted can be restored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// It is there.
@@ -121,7 +121,7 @@ impl Stage {
 }
 
 /// A dataset that a run read. What is known of it beside name and digest is a [`Dataset`](crate::Dataset).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DatasetInput {
     /// Its name.
     pub name: String,
@@ -133,7 +133,7 @@ pub struct DatasetInput {
 }
 
 /// A logged model that a run made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ModelOutput {
     /// Its id.
     pub model_id: String,
@@ -162,7 +162,7 @@ pub struct NewRun {
 
 /// Where a run stands. It goes from `Running` to one of the others, once; only an `Interrupted` one that turns out to be
 /// alive may still end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// It is to be started.
@@ -224,7 +224,7 @@ impl std::fmt::Display for RunStatus {
 }
 
 /// The state of the project folder's git repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CodeCommit {
     /// The full hash of `HEAD`.
     pub id: String,
@@ -233,7 +233,7 @@ pub struct CodeCommit {
 }
 
 /// What a run ran on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Environment {
     /// The version of mainspring.
     pub mainspring: String,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ArtifactRef, CodeCommit};
 
 /// A model that has versions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RegisteredModel {
     /// Its name.
     pub name: String,
@@ -42,7 +42,7 @@ impl Document for RegisteredModel {
 }
 
 /// A trained model: trained here, or logged by a client. All but tags, notes, description and stage never changes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ModelVersion {
     /// The model.
     pub model: String,
@@ -144,7 +144,7 @@ impl ModelVersion {
 }
 
 /// What a client logged, and says about it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Logged {
     /// Where its files lie, as the client named the place.
     pub source: String,
@@ -165,7 +165,7 @@ pub struct Logged {
 }
 
 /// The stages of MLflow, which its aliases have replaced; clients still ask for them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum VersionStage {
     /// No stage.
     #[default]
@@ -206,7 +206,7 @@ impl std::str::FromStr for VersionStage {
 /// The pinned table of rows that a version learned from. Besides keys, inputs and slices it has the columns `__split`
 /// (`train`, `validation`, `test`, or `purged` for rows whose label was not known when training would have happened),
 /// `__label`, `__at` and `__label_known_at`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TrainingSet {
     /// The table, `training.<model>`.
     pub table: String,
@@ -225,7 +225,7 @@ pub struct TrainingSet {
 }
 
 /// Another version's metrics on this version's test rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Compared {
     /// The other version.
     pub version: u64,
@@ -234,7 +234,7 @@ pub struct Compared {
 }
 
 /// A remark on a version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Note {
     /// When it was made.
     pub at: Timestamp,

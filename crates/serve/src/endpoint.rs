@@ -39,7 +39,7 @@ pub struct Endpoint {
 }
 
 /// Figures of an endpoint since the process started.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct EndpointStatus {
     /// The endpoint.
     pub endpoint: String,
@@ -267,10 +267,8 @@ impl Endpoint {
         let took = started.elapsed();
         match outcome {
             Ok(answer) => {
-                self.metrics.answered.inc();
-                if answer.degraded {
-                    self.metrics.degraded.inc();
-                }
+                let outcome = if answer.degraded { &self.metrics.degraded } else { &self.metrics.answered };
+                outcome.inc();
                 self.metrics.total.observe(took.as_secs_f64());
                 self.spending.add(On::Answered, took);
                 self.latency.lock().saturating_record(micros(took));
@@ -309,7 +307,7 @@ impl Endpoint {
             model: declared.model.clone(),
             alias: declared.alias.clone(),
             version: self.deployed.load().version(),
-            answered: self.metrics.answered.get(),
+            answered: self.metrics.answered.get() + self.metrics.degraded.get(),
             degraded: self.metrics.degraded.get(),
             refused: self.metrics.refused.get(),
             invalid: self.metrics.invalid.get(),

@@ -15,6 +15,7 @@ mod deploy;
 pub mod faces;
 pub mod grpc;
 pub mod http;
+mod listener;
 mod operate;
 mod routes;
 pub mod views;

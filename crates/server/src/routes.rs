@@ -1,15 +1,13 @@
 //! Every route of the one HTTP port.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use axum::{Router, middleware};
 use mainspring_catalog::Principal;
 use tokio::net::TcpListener;
@@ -37,12 +35,13 @@ pub fn router(app: App) -> Router {
         .merge(console::router())
         .merge(api::router())
         .merge(operate::router())
+        .method_not_allowed_fallback(other_method)
         .with_state(app.clone())
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
         .layer(CompressionLayer::new().compress_when(compressed.clone()));
     Router::new()
         .merge(faces::oip::router(served(&app)))
-        .merge(faces::predict::router(served(&app)))
+        .merge(faces::predict::router(served(&app)).method_not_allowed_fallback(other_method))
         .merge(faces::mlflow::router(app.clone()))
         .merge(faces::feast::router(app.clone()))
         .merge(slow)
@@ -66,26 +65,18 @@ pub(crate) fn served(app: &App) -> Served {
     Served { engine: app.serve.clone(), gate: Arc::new(gate) }
 }
 
+async fn other_method(method: Method, uri: Uri) -> impl IntoResponse {
+    Problem::of(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{} is not answered at {}; the header `allow` says what is", method, uri.path()),
+    )
+}
+
 async fn unknown(uri: Uri) -> impl IntoResponse {
     Problem::not_found(format!("there is nothing at {}; the API is under /api/v1/ and the console at /", uri.path()))
 }
 
 /// Answers requests until told to stop; those under way are answered still.
-///
-/// # Errors
-///
-/// When the listener fails.
-pub async fn serve(
-    app: App,
-    listener: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    // answers are small and awaited: they are not held back for company
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-        }
-    });
-    axum::serve(listener, service).with_graceful_shutdown(stop).await
+pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
+    crate::listener::serve(router(app), listener, stop).await;
 }

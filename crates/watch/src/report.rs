@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::drift::{ChiSquare, Drift, Histogram, KolmogorovSmirnov, Summary, Wasserstein};
 
 /// What a monitor found about one model version in one window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WindowReport {
     /// The monitor.
     pub monitor: String,
@@ -87,7 +87,7 @@ impl WindowReport {
 }
 
 /// What a report was computed from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Inputs {
     /// Predictions, reference and columns.
     pub drift: String,
@@ -96,7 +96,7 @@ pub struct Inputs {
 }
 
 /// How many predictions there were, and how they were answered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Traffic {
     /// Predictions logged.
     pub predictions: u64,
@@ -121,7 +121,7 @@ impl Traffic {
 }
 
 /// What the columns of a window are compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reference {
     /// The table of training rows, `training.<model>`.
     pub table: String,
@@ -133,7 +133,7 @@ pub struct Reference {
 }
 
 /// What a column is to the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// An input.
@@ -143,7 +143,7 @@ pub enum Role {
 }
 
 /// How far a column has moved. A statistic that does not apply, or has no rows, is absent; see [`Drift`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ColumnReport {
     /// The column in the prediction log.
     pub name: String,
@@ -180,7 +180,7 @@ impl ColumnReport {
 }
 
 /// The histograms of a report, kept beside it because they are large.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WindowHistograms {
     /// The report's identifier.
     pub report: String,
@@ -203,7 +203,7 @@ impl Document for WindowHistograms {
 }
 
 /// How good the predictions of a window were.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Performance {
     /// Predictions whose label is known.
     pub labelled: u64,
@@ -217,7 +217,7 @@ pub struct Performance {
 }
 
 /// A bound, judged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Judgement {
     /// What was judged.
     pub rule: Rule,
@@ -232,7 +232,7 @@ pub struct Judgement {
 }
 
 /// How great or small a value may be.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// The greatest value allowed.
@@ -282,7 +282,7 @@ impl Judgement {
 }
 
 /// What a bound is on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// Population stability index.

@@ -45,6 +45,8 @@ pub struct AlertQuery {
     pub monitor: Option<String>,
     /// Only those that are not resolved.
     pub unresolved: bool,
+    /// Only those older than the alert of this identifier: the last one of the page before.
+    pub after: Option<String>,
     /// At most so many, the newest first.
     pub limit: Option<usize>,
 }
@@ -124,6 +126,7 @@ impl Watch {
     pub async fn alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>> {
         let mut list = ListQuery::default().newest_first();
         list.parent.clone_from(&query.monitor);
+        list.after.clone_from(&query.after);
         let limit = query.limit.unwrap_or(ALERTS_MAX).min(ALERTS_MAX);
         let alerts = self.catalog.list::<Alert>(list).await?.into_iter().map(|stored| stored.document);
         Ok(alerts.filter(|alert| !query.unresolved || alert.state != AlertState::Resolved).take(limit).collect())
@@ -165,7 +168,7 @@ impl Watch {
             .ok_or_else(|| Error::AlertState { id: id.to_owned(), state: alert.state.as_str(), wanted })?;
         let change = Change::new(principal, action, format!("alert:{id}")).put(&next, stored.unchanged())?;
         self.catalog.commit(change).await?;
-        let query = AlertQuery { monitor: Some(next.monitor.clone()), unresolved: true, limit: None };
+        let query = AlertQuery { monitor: Some(next.monitor.clone()), unresolved: true, ..AlertQuery::default() };
         self.metrics.show_open_alerts(&next.monitor, self.alerts(&query).await?.len());
         Ok(next)
     }

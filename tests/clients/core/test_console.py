@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-PAGES = ["/", "/tables", "/features", "/runs", "/models", "/endpoints", "/workflows", "/monitors", "/audit"]
+PAGES = ["/", "/tables", "/features", "/runs", "/models", "/endpoints", "/workflows", "/monitors", "/audit", "/api"]
 
 
 @pytest.fixture
@@ -99,3 +99,15 @@ def test_keys_lead_through_the_pages(platform, page):
 
     page.keyboard.press("t")
     assert page.evaluate("document.documentElement.dataset.theme") in {"light", "dark"}
+
+
+def test_the_api_page_shows_every_operation_and_its_types(platform, page):
+    document = platform.json("/api/v1/openapi.json")
+    page.goto(platform.url + "/api", wait_until="networkidle")
+
+    text = page.locator("main").inner_text()
+
+    missing = [path for path in document["paths"] if path not in text]
+    assert missing == []
+    assert page.locator("details.folded").count() == len(document["components"]["schemas"])
+    assert page.complaints == []

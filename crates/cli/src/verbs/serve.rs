@@ -51,6 +51,7 @@ pub struct Running {
     landing: JoinHandle<()>,
     keys: JoinHandle<()>,
     webhooks: JoinHandle<()>,
+    courier: Option<JoinHandle<()>>,
     address_file: PathBuf,
     /// Locked as long as the server lives, however it ends.
     _claim: File,
@@ -111,6 +112,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
     let mut metrics = prometheus_client::registry::Registry::with_prefix("mainspring");
     engine.register_metrics(&mut metrics);
     stores.watch_metrics.register(&mut metrics);
+    stores.lineage_metrics.register(&mut metrics);
     let reach = if stores.config.allow_private_webhooks { Reach::Anywhere } else { Reach::Public };
     let webhooks = WebhookSender::new(stores.registry.clone(), reach);
     let changed = Arc::new(Notify::new());
@@ -134,11 +136,17 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
     let webhooks = tokio::spawn(webhooks.run());
     let landing = tokio::spawn(land_pushed(layers.clone()));
     let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project, changed));
+    let courier = stores.courier()?.map(|courier| tokio::spawn(courier.run()));
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _sender_gone = stopped.wait_for(|stop| *stop).await;
     };
-    let mut servers = vec![tokio::spawn(mainspring_server::serve(app.clone(), listener, until(stopped.clone())))];
+    let http = mainspring_server::serve(app.clone(), listener, until(stopped.clone()));
+    let http = async move {
+        http.await;
+        Ok(())
+    };
+    let mut servers = vec![tokio::spawn(http)];
     if let Some(listener) = grpc_listener {
         servers.push(tokio::spawn(mainspring_server::grpc::serve(app.clone(), listener, until(stopped))));
     }
@@ -155,6 +163,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
         landing,
         keys,
         webhooks,
+        courier,
         address_file,
         _claim: claim,
     })
@@ -177,6 +186,9 @@ impl Running {
         self.keys.abort();
         // what is under way is sent again after the next start
         self.webhooks.abort();
+        if let Some(courier) = &self.courier {
+            courier.abort();
+        }
         let _already_gone = std::fs::remove_file(&self.address_file);
         self.stop.send_replace(true);
         // connections that are kept open without a request do not hold the end up

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use datafusion::arrow::json::LineDelimitedWriter;
@@ -19,6 +20,9 @@ use crate::config::Place;
 use crate::output::{self, BAD, Column, Failure, GOOD, count, listing, talk};
 use crate::progress;
 use crate::wiring::Stores;
+
+/// How long a run that is over waits for its lineage events to be taken.
+const DELIVERY_MAX: Duration = Duration::from_secs(5);
 
 /// `run`.
 pub async fn run(place: &Place, args: RunArgs) -> Result<ExitCode, Failure> {
@@ -43,10 +47,21 @@ pub async fn run(place: &Place, args: RunArgs) -> Result<ExitCode, Failure> {
             let run = layers.flow.run(&request, &principal(), &events).await;
             drop(events);
             shown.await?;
+            deliver(&stores).await?;
             run?
         }
     };
     report(&stores, &run, args.json).await
+}
+
+/// Takes the events of the run to where they are wanted; what cannot be delivered now is delivered by the next process.
+async fn deliver(stores: &Stores) -> Result<(), Failure> {
+    if let Some(courier) = stores.courier()?
+        && let Err(reason) = courier.flush(DELIVERY_MAX).await
+    {
+        talk(&format!("lineage events wait for the next run or server: {reason}"));
+    }
+    Ok(())
 }
 
 async fn report(stores: &Stores, run: &FlowRun, as_json: bool) -> Result<ExitCode, Failure> {

@@ -59,12 +59,33 @@ enum Step {
     Rebuild,
 }
 
+/// Which rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Those that are not there yet.
+    New,
+    /// All of them.
+    Whole,
+}
+
 impl FeatureStore {
     /// Brings the online store up to date with a view's table: with all its rows, or with those known by a moment.
     ///
     /// # Errors
     /// When the view was not computed yet, is not kept online, or the store fails.
     pub async fn materialize_online(&self, view: &str, until: Option<Timestamp>) -> Result<MaterializeReport> {
+        self.materialize(view, until, Extent::New).await
+    }
+
+    /// Writes all rows of a view's table to the online store again, whether or not they are there.
+    ///
+    /// # Errors
+    /// When the view was not computed yet, is not kept online, or the store fails.
+    pub async fn rebuild_online(&self, view: &str) -> Result<MaterializeReport> {
+        self.materialize(view, None, Extent::Whole).await
+    }
+
+    async fn materialize(&self, view: &str, until: Option<Timestamp>, extent: Extent) -> Result<MaterializeReport> {
         let declared = self.stored_view(view, "the online store")?;
         if !declared.online || declared.entity.is_none() {
             return Err(Error::NotOnline { view: view.to_owned() });
@@ -79,7 +100,7 @@ impl FeatureStore {
         let all: Vec<String> = declared.feature_names();
         tails.clear_former()?;
         let work = Work { store: self, fold: schema.fold(declared, &all)?, schema, tails, version, until };
-        match (work.tails.state(), work.step().await?) {
+        match (work.tails.state(), work.step(extent).await?) {
             (Some(state), Step::Nothing) => Ok(work.report(&state)),
             (Some(state), Step::Advance { after, added_since }) => {
                 let (report, state) = work.advance(&state, after, added_since).await?;
@@ -120,8 +141,8 @@ struct Written {
 }
 
 impl Work<'_> {
-    async fn step(&self) -> Result<Step> {
-        let Some(state) = self.tails.state() else { return Ok(Step::Rebuild) };
+    async fn step(&self, extent: Extent) -> Result<Step> {
+        let Some(state) = self.tails.state().filter(|_| extent == Extent::New) else { return Ok(Step::Rebuild) };
         if self.until.is_some_and(|until| until < state.exact_from) {
             return Ok(Step::Rebuild);
         }

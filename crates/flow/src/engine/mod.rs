@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::event::FlowEvent;
 use crate::graph::{Task, TaskGraph};
 use crate::lease;
+use crate::openlineage::{Datasets, Moment, Queued, Reporter, Told};
 use crate::record::{Attempt, Figures, FlowRun, RunState, TaskRun, TaskState};
 use crate::work::{Outcome, TaskContext, Work, WorkError};
 
@@ -46,6 +47,15 @@ pub struct Engine {
     catalog: Catalog,
     work: Arc<dyn Work>,
     parallel: usize,
+    reporter: Option<Reporter>,
+}
+
+/// What all steps of a walk share.
+struct Walk<'a> {
+    run: &'a FlowRun,
+    request: &'a RunRequest,
+    principal: &'a Principal,
+    events: &'a UnboundedSender<FlowEvent>,
 }
 
 /// A task under way in this process.
@@ -59,7 +69,13 @@ impl Engine {
     /// An engine that does at most `parallel` tasks at once.
     #[must_use]
     pub fn new(catalog: Catalog, work: Arc<dyn Work>, parallel: usize) -> Self {
-        Self { catalog, work, parallel: parallel.max(1) }
+        Self { catalog, work, parallel: parallel.max(1), reporter: None }
+    }
+
+    /// With a reporter, that tells others of the runs in OpenLineage's terms.
+    #[must_use]
+    pub fn with_reporter(self, reporter: Reporter) -> Self {
+        Self { reporter: Some(reporter), ..self }
     }
 
     /// Runs to the end: takes up a run that died on the same tasks, or begins a new one.
@@ -104,7 +120,7 @@ impl Engine {
             None => self.begin(request, principal, fresh).await?,
         };
         say(events, FlowEvent::RunStarted { run: run.id.clone(), tasks: run.tasks.clone(), resumed: run.resumed > 0 });
-        self.walk(request, principal, &mut tasks, events).await?;
+        self.walk(&Walk { run: &run, request, principal, events }, &mut tasks).await?;
         let state =
             if tasks.values().all(|task| task.state.is_done()) { RunState::Succeeded } else { RunState::Failed };
         let ended = FlowRun { state, ended_at: Some(Timestamp::now()), ..run };
@@ -195,16 +211,11 @@ impl Engine {
         Ok((run, tasks))
     }
 
-    async fn walk(
-        &self,
-        request: &RunRequest,
-        principal: &Principal,
-        tasks: &mut BTreeMap<Task, TaskRun>,
-        events: &UnboundedSender<FlowEvent>,
-    ) -> Result<()> {
+    async fn walk(&self, walk: &Walk<'_>, tasks: &mut BTreeMap<Task, TaskRun>) -> Result<()> {
+        let Walk { request, principal, events, .. } = walk;
         let mut under_way: JoinSet<Attempted> = JoinSet::new();
         loop {
-            self.block(request, principal, tasks, events).await?;
+            self.block(walk, tasks).await?;
             for task in ready(&request.graph, tasks) {
                 if under_way.len() == self.parallel {
                     break;
@@ -217,8 +228,10 @@ impl Engine {
                     error: None,
                     log: vec![],
                 });
-                self.turn(record, TaskState::Running, principal, "flow.task_started").await?;
-                let context = TaskContext::new(principal.clone(), request.force);
+                let moment = if record.attempts.len() == 1 { Moment::Start } else { Moment::Again };
+                let told = self.told(walk, &record.task, moment, None).await?;
+                self.turn(walk, record, TaskState::Running, "flow.task_started", told).await?;
+                let context = TaskContext::new((*principal).clone(), request.force);
                 say(
                     events,
                     FlowEvent::TaskStarted {
@@ -231,22 +244,16 @@ impl Engine {
             }
             let Some(joined) = under_way.join_next().await else { return Ok(()) };
             match joined {
-                Ok(attempted) => self.settle(request, principal, tasks, attempted, events).await?,
+                Ok(attempted) => self.settle(walk, tasks, attempted).await?,
                 Err(error) => tracing::error!(%error, "a task's future ended without a result"),
             }
         }
     }
 
     /// Writes down how an attempt went.
-    async fn settle(
-        &self,
-        request: &RunRequest,
-        principal: &Principal,
-        tasks: &mut BTreeMap<Task, TaskRun>,
-        attempted: Attempted,
-        events: &UnboundedSender<FlowEvent>,
-    ) -> Result<()> {
+    async fn settle(&self, walk: &Walk<'_>, tasks: &mut BTreeMap<Task, TaskRun>, attempted: Attempted) -> Result<()> {
         let Some(record) = tasks.get_mut(&attempted.task) else { return Ok(()) };
+        let since = record.attempts.first().map(|first| first.started_at);
         if let Some(attempt) = record.attempts.last_mut() {
             attempt.ended_at = Some(Timestamp::now());
             attempt.log = attempted.context.lines();
@@ -257,44 +264,78 @@ impl Engine {
             Ok(outcome) => {
                 let state = if outcome.unchanged { TaskState::Unchanged } else { TaskState::Succeeded };
                 record.outputs = outcome.figures;
-                self.turn(record, state, principal, "flow.task_ended").await?;
+                let told = self.told(walk, &record.task, Moment::Complete, since).await?;
+                self.turn(walk, record, state, "flow.task_ended", told).await?;
             }
-            Err(WorkError::Passing(error)) if failures <= request.retries as usize => {
-                self.turn(record, TaskState::Pending, principal, "flow.task_retrying").await?;
-                say(events, FlowEvent::TaskRetrying { task: record.task.clone(), error });
+            Err(WorkError::Passing(error)) if failures <= walk.request.retries as usize => {
+                self.turn(walk, record, TaskState::Pending, "flow.task_retrying", None).await?;
+                say(walk.events, FlowEvent::TaskRetrying { task: record.task.clone(), error });
                 return Ok(());
             }
-            Err(_) => self.turn(record, TaskState::Failed, principal, "flow.task_failed").await?,
+            Err(error) => {
+                let told = self.told(walk, &record.task, Moment::Fail(&error.to_string()), since).await?;
+                self.turn(walk, record, TaskState::Failed, "flow.task_failed", told).await?;
+            }
         }
-        say(events, FlowEvent::TaskEnded(Box::new(record.clone())));
+        say(walk.events, FlowEvent::TaskEnded(Box::new(record.clone())));
         Ok(())
     }
 
     /// Marks what waits for something that failed.
-    async fn block(
-        &self,
-        request: &RunRequest,
-        principal: &Principal,
-        tasks: &mut BTreeMap<Task, TaskRun>,
-        events: &UnboundedSender<FlowEvent>,
-    ) -> Result<()> {
-        for task in request.graph.order() {
-            let failed = request.graph.needs(task).any(|needed| {
+    async fn block(&self, walk: &Walk<'_>, tasks: &mut BTreeMap<Task, TaskRun>) -> Result<()> {
+        let graph = &walk.request.graph;
+        for task in graph.order() {
+            let failed = graph.needs(task).any(|needed| {
                 tasks.get(needed).is_some_and(|record| matches!(record.state, TaskState::Failed | TaskState::Blocked))
             });
             let waiting = tasks.get_mut(task).filter(|record| failed && record.state == TaskState::Pending);
             if let Some(record) = waiting {
-                self.turn(record, TaskState::Blocked, principal, "flow.task_blocked").await?;
-                say(events, FlowEvent::TaskEnded(Box::new(record.clone())));
+                self.turn(walk, record, TaskState::Blocked, "flow.task_blocked", None).await?;
+                say(walk.events, FlowEvent::TaskEnded(Box::new(record.clone())));
             }
         }
         Ok(())
     }
 
-    async fn turn(&self, record: &mut TaskRun, next: TaskState, principal: &Principal, action: &str) -> Result<()> {
+    /// The event that tells others of a moment of a task's run, if they are told.
+    async fn told(
+        &self,
+        walk: &Walk<'_>,
+        task: &Task,
+        moment: Moment<'_>,
+        since: Option<Timestamp>,
+    ) -> Result<Option<Queued>> {
+        let Some(reporter) = &self.reporter else { return Ok(None) };
+        // what a task reads and writes is told as far as it can be found out; the run does not fail for it
+        let datasets = self.work.datasets(task, since).await.unwrap_or_else(|error| {
+            tracing::warn!(%task, %error, "a lineage event names no datasets");
+            Datasets::default()
+        });
+        let told =
+            Told { run: &walk.run.id, run_started_at: walk.run.started_at, targets: &walk.request.targets, task };
+        reporter.event(&told, moment, datasets).await
+    }
+
+    /// Brings a task into its next state; `told` is committed with it.
+    async fn turn(
+        &self,
+        walk: &Walk<'_>,
+        record: &mut TaskRun,
+        next: TaskState,
+        action: &str,
+        told: Option<Queued>,
+    ) -> Result<()> {
         record.state = step(record.state, next);
         let subject = format!("task_run:{}", TaskRun::id_of(&record.run, &record.task));
-        self.save(Change::new(principal, action, subject).put(record, Expect::Any)?).await
+        let mut change = Change::new(walk.principal, action, subject).put(record, Expect::Any)?;
+        if let Some(told) = &told {
+            change = change.put(told, Expect::Absent)?;
+        }
+        self.save(change).await?;
+        if let Some(reporter) = self.reporter.as_ref().filter(|_| told.is_some()) {
+            reporter.ring();
+        }
+        Ok(())
     }
 
     async fn save(&self, change: Change) -> Result<()> {

@@ -67,6 +67,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("webhook.update", "administer"),
     ("webhook.delete", "administer"),
     ("webhook.test", "administer"),
+    ("lineage.observe", "operate"),
     ("labels.push", "operate"),
     ("monitor.evaluate", "operate"),
     ("alert.acknowledge", "operate"),

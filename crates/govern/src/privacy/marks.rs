@@ -154,10 +154,10 @@ fn source_marks(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn project() -> Project {
+    pub(in crate::privacy) fn project() -> Project {
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);

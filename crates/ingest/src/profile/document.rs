@@ -4,7 +4,7 @@ use mainspring_spec::DataType;
 use serde::{Deserialize, Serialize};
 
 /// What the values of a table look like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Profile {
     /// Rows in the table.
     pub rows: u64,
@@ -21,7 +21,7 @@ impl Profile {
 }
 
 /// What the values of a column look like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ColumnProfile {
     /// The column's name.
     pub name: String,
@@ -53,7 +53,7 @@ pub struct ColumnProfile {
 }
 
 /// A quantile.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Quantile {
     /// The share of values below, in 0 to 1.
     pub share: f64,
@@ -62,7 +62,7 @@ pub struct Quantile {
 }
 
 /// Counts in bins of one width.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Histogram {
     /// The bins' edges, one more than there are bins.
     pub edges: Vec<f64>,
@@ -71,7 +71,7 @@ pub struct Histogram {
 }
 
 /// A common value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TopValue {
     /// The value, as text.
     pub value: String,

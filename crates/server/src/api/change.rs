@@ -1,17 +1,19 @@
 //! What is done by asking: promotions, rollbacks, alerts.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use mainspring_registry::{Error as RegistryError, ModelVersion, Verdict};
 use mainspring_watch::{Alert, Error as WatchError};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::extract::{Body, Path};
 use crate::app::App;
 use crate::http::{Caller, Problem};
 use crate::views::{self, CHAMPION};
 
 /// Who is to get an alias, and why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
     version: u64,
@@ -22,7 +24,7 @@ pub struct Promote {
 }
 
 /// Which alias goes back, and why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     #[serde(default = "champion")]
@@ -42,7 +44,7 @@ pub async fn promote(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(model): Path<String>,
-    Json(wanted): Json<Promote>,
+    Body(wanted): Body<Promote>,
 ) -> Result<Json<Verdict>, Problem> {
     caller.may(&app, "model.promote", "model", &model).await?;
     let Promote { version, alias, reason } = wanted;
@@ -55,7 +57,7 @@ pub async fn rollback(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(model): Path<String>,
-    Json(wanted): Json<Rollback>,
+    Body(wanted): Body<Rollback>,
 ) -> Result<Json<ModelVersion>, Problem> {
     caller.may(&app, "model.rollback", "model", &model).await?;
     let Rollback { alias, to, reason } = wanted;

@@ -12,7 +12,7 @@ use crate::views::{self, EndpointDetail, EndpointView};
 /// Answers `GET /endpoints`.
 pub async fn list(visit: Visit) -> Shown {
     visit.may_list().await?;
-    let endpoints = visit.seen(views::endpoints(&visit.look).await)?;
+    let endpoints = visit.seen(views::endpoints(&visit.look, &views::Page::default()).await)?;
     let page = Page::new("Endpoints", "Stable names under which models answer, whichever version is live behind them")
         .with(Block::Table(endpoints_table(&endpoints)));
     visit.show(page)

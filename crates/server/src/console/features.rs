@@ -11,7 +11,7 @@ use crate::views::{self, FeatureDetail, FeatureServiceSeen, FeatureView};
 /// Answers `GET /features`.
 pub async fn list(visit: Visit) -> Shown {
     visit.may_list().await?;
-    let shown = visit.seen(views::feature_views(&visit.look).await)?;
+    let shown = visit.seen(views::feature_views(&visit.look, &views::Page::default()).await)?;
     let lead =
         "One definition each, for training as things were known at the time and for requests as they are known now";
     let services = visit.seen(views::feature_services(&visit.look))?;

@@ -156,10 +156,10 @@ pub fn draw(lineage: &Lineage, link: impl Fn(&str) -> Option<String>) -> Picture
     ))
 }
 
-/// A name that fits a node: files by their last part, runs by the end of their identifier.
+/// A name that fits a node: files, jobs and the datasets of others by their last part, runs by the end of their identifier.
 fn short(kind: &str, name: &str) -> String {
     match kind {
-        "file" => words::cut(name.rsplit('/').next().unwrap_or(name), 22),
+        "file" | "dataset" | "job" => words::cut(name.rsplit('/').next().unwrap_or(name), 22),
         "run" => format!("…{}", name.chars().skip(name.chars().count().saturating_sub(8)).collect::<String>()),
         "table" => words::cut(name.split_once('.').map_or(name, |(_, table)| table), 22),
         _ => words::cut(name, 22),

@@ -3,6 +3,7 @@
 //! A page is made of [blocks](page::Block): its module asks a [view](crate::views) for what is so, and says it in
 //! tiles, tables, charts and pictures. Nothing here decides anything about the domain.
 
+mod api;
 mod audit;
 mod chart;
 mod endpoints;
@@ -46,4 +47,5 @@ pub fn router() -> Router<App> {
         .route("/monitors", get(monitors::list))
         .route("/monitors/{monitor}", get(monitors::one))
         .route("/audit", get(audit::show))
+        .route("/api", get(api::show))
 }

@@ -15,7 +15,7 @@ use crate::views::{self, AliasHistory, CHAMPION, Look, ModelDetail, ModelView, V
 /// Answers `GET /models`.
 pub async fn list(visit: Visit) -> Shown {
     visit.may_list().await?;
-    let models = visit.seen(views::models(&visit.look).await)?;
+    let models = visit.seen(views::models(&visit.look, &views::Page::default()).await)?;
     let page = Page::new("Models", "What may answer, which version does, and how good it is on rows it has not seen")
         .with(Block::Table(models_table(&models)));
     visit.show(page)

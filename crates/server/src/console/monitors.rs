@@ -25,8 +25,8 @@ const ALERTS_SHOWN: usize = 100;
 /// Answers `GET /monitors`.
 pub async fn list(visit: Visit) -> Shown {
     visit.may_list().await?;
-    let monitors = visit.seen(views::monitors(&visit.look).await)?;
-    let alerts = visit.seen(views::alerts(&visit.look, None, ALERTS_SHOWN).await)?;
+    let monitors = visit.seen(views::monitors(&visit.look, &views::Page::default()).await)?;
+    let alerts = visit.seen(views::alerts(&visit.look, None, &views::Page::first(ALERTS_SHOWN)).await)?;
     let page = Page::new(
         "Monitors",
         "Whether the world still looks like the one that was learned from, and whether answers are still right",

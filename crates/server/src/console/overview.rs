@@ -28,7 +28,7 @@ pub async fn show(visit: Visit) -> Shown {
                 .into(),
         ));
     }
-    let alerts = visit.seen(views::alerts(&visit.look, None, LATELY).await)?;
+    let alerts = visit.seen(views::alerts(&visit.look, None, &views::Page::first(LATELY)).await)?;
     let mut beside = vec![("Newest alerts".to_owned(), Block::Table(monitors::alerts_in_short(&visit, &alerts)))];
     if visit.could("audit.read", "audit", "log") {
         let query = AuditQuery { limit: Some(LATELY), ..AuditQuery::default() };

@@ -23,7 +23,7 @@ const HEADLINES: [&str; 7] = ["auc", "log_loss", "brier", "accuracy", "rmse", "m
 /// Answers `GET /runs`.
 pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Shown {
     visit.may_list().await?;
-    let runs = visit.seen(views::runs(&visit.look, None, RUNS_SHOWN).await)?;
+    let runs = visit.seen(views::runs(&visit.look, None, &views::Page::first(RUNS_SHOWN)).await)?;
     let mut page =
         Page::new("Runs", "Each training with its parameters, its curves, and the exact versions it learned from");
     let mut compared = vec![];

@@ -16,9 +16,9 @@ const FILES_SHOWN: usize = 50;
 /// Answers `GET /tables`.
 pub async fn list(visit: Visit) -> Shown {
     visit.may_list().await?;
-    let sources = visit.seen(views::sources(&visit.look).await)?;
-    let tables = visit.seen(views::tables(&visit.look).await)?;
-    let files = visit.seen(views::files(&visit.look, None, FILES_SHOWN).await)?;
+    let sources = visit.seen(views::sources(&visit.look, &views::Page::default()).await)?;
+    let tables = visit.seen(views::tables(&visit.look, &views::Page::default()).await)?;
+    let files = visit.seen(views::files(&visit.look, None, &views::Page::first(FILES_SHOWN)).await)?;
     let page = Page::new("Tables", "What was read, what was made of it, and what was set aside on the way")
         .section("Sources", Block::Table(sources_table(&sources)))
         .section("All tables", Block::Table(tables_table(&tables)))

@@ -12,7 +12,7 @@ use crate::http::{Caller, Problem};
 use crate::views::{self, Look};
 
 /// The pages of the navigation, with the key that leads to each after `g`.
-const PAGES: [(&str, &str, char); 9] = [
+const PAGES: [(&str, &str, char); 10] = [
     ("/", "Overview", 'o'),
     ("/tables", "Tables", 't'),
     ("/features", "Features", 'f'),
@@ -22,6 +22,7 @@ const PAGES: [(&str, &str, char); 9] = [
     ("/workflows", "Workflows", 'w'),
     ("/monitors", "Monitors", 'd'),
     ("/audit", "Audit", 'a'),
+    ("/api", "API", 'p'),
 ];
 
 /// Someone looks at a page.
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn one_page_is_current() {
-        for path in ["/", "/tables", "/tables/sources.flights", "/runs/abc", "/audit"] {
+        for path in ["/", "/tables", "/tables/sources.flights", "/runs/abc", "/audit", "/api"] {
             let current = PAGES.iter().filter(|page| link(**page, path).current).count();
             assert_eq!(current, 1, "{path}");
         }

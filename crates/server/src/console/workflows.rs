@@ -15,7 +15,7 @@ const RUNS_SHOWN: usize = 200;
 /// Answers `GET /workflows`.
 pub async fn list(visit: Visit) -> Shown {
     visit.may_list().await?;
-    let runs = visit.seen(views::workflows(&visit.look, RUNS_SHOWN).await)?;
+    let runs = visit.seen(views::workflows(&visit.look, &views::Page::first(RUNS_SHOWN)).await)?;
     let page =
         Page::new("Workflows", "Each walk over the dependency graph; one that was killed is taken up where it was")
             .with(Block::Table(runs_table(&runs)));

@@ -1,15 +1,22 @@
 //! Errors as problem details (RFC 9457): 4xx is the caller's, 5xx is ours, is logged, and carries its trace id.
 
+use std::error::Error;
+
 use axum::Json;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::listener::Stalled;
+
 /// An error on its way to the caller.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Problem {
     /// The HTTP status.
     #[serde(serialize_with = "as_number")]
+    #[schemars(with = "u16")]
     pub status: StatusCode,
     /// The kind of problem, the same for every occurrence.
     pub title: &'static str,
@@ -26,6 +33,31 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 impl Problem {
+    /// The caller's fault, of a kind that has a status of its own.
+    pub fn of(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = match status {
+            StatusCode::METHOD_NOT_ALLOWED => "method not allowed",
+            StatusCode::REQUEST_TIMEOUT => "too slow",
+            StatusCode::PAYLOAD_TOO_LARGE => "too large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported media type",
+            StatusCode::UNPROCESSABLE_ENTITY => "not as expected",
+            _ => "bad request",
+        };
+        Self { status, title, detail: detail.into(), trace_id: None }
+    }
+
+    /// A body that did not arrive whole.
+    pub fn unread(rejection: &BytesRejection) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(rejection);
+        while let Some(error) = cause {
+            if error.is::<Stalled>() {
+                return Self::of(StatusCode::REQUEST_TIMEOUT, error.to_string());
+            }
+            cause = error.source();
+        }
+        Self::of(rejection.status(), rejection.body_text())
+    }
+
     /// The caller asked for something that cannot be.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, title: "bad request", detail: detail.into(), trace_id: None }

@@ -2,12 +2,13 @@
 
 use mainspring_catalog::{AuditEntry, AuditQuery, AuditVerdict};
 use mainspring_watch::{Alert, AlertQuery};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{LISTED_MAX, Look, Result};
+use super::{LISTED_MAX, Look, Page, Result};
 
 /// An alert.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AlertView {
     /// The alert as it is recorded.
     #[serde(flatten)]
@@ -28,13 +29,14 @@ impl From<Alert> for AlertView {
 ///
 /// # Errors
 /// When the catalog fails.
-pub async fn alerts(look: &Look, monitor: Option<&str>, limit: usize) -> Result<Vec<AlertView>> {
-    let query = AlertQuery { monitor: monitor.map(Into::into), unresolved: false, limit: Some(limit.min(LISTED_MAX)) };
+pub async fn alerts(look: &Look, monitor: Option<&str>, page: &Page) -> Result<Vec<AlertView>> {
+    let (monitor, after) = (monitor.map(Into::into), page.after.clone());
+    let query = AlertQuery { monitor, after, limit: Some(page.limit), ..AlertQuery::default() };
     Ok(look.watch.alerts(&query).await?.into_iter().map(AlertView::from).collect())
 }
 
 /// A page of the audit log.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AuditPage {
     /// Entries, the newest first.
     pub entries: Vec<AuditEntry>,

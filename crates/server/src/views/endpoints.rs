@@ -6,16 +6,17 @@ use jiff::Timestamp;
 use mainspring_lake::TableName;
 use mainspring_serve::{EndpointStatus, table_of};
 use mainspring_spec::{Field, Limits};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::sources::rows_of;
-use super::{Error, Look, Result};
+use super::{Error, Look, Page, Result};
 
 /// Into how many parts the time of the log is cut at most.
 const BUCKETS: i64 = 60;
 
 /// An endpoint.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct EndpointView {
     /// The endpoint.
     pub endpoint: String,
@@ -37,9 +38,9 @@ pub struct EndpointView {
 ///
 /// # Errors
 /// When catalog or lake fail.
-pub async fn endpoints(look: &Look) -> Result<Vec<EndpointView>> {
+pub async fn endpoints(look: &Look, page: &Page) -> Result<Vec<EndpointView>> {
     let mut shown = vec![];
-    for name in look.project.endpoints.keys() {
+    for name in page.of(look.project.endpoints.keys()) {
         shown.push(seen(look, name).await?);
     }
     Ok(shown)
@@ -86,7 +87,7 @@ pub async fn predictions_logged(look: &Look) -> Result<u64> {
 }
 
 /// A part of an endpoint's time.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TrafficBucket {
     /// Where it starts.
     pub at: Timestamp,
@@ -101,7 +102,7 @@ pub struct TrafficBucket {
 }
 
 /// Everything about an endpoint.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct EndpointDetail {
     /// The endpoint.
     #[serde(flatten)]

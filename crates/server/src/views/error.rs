@@ -1,6 +1,8 @@
 //! Why something cannot be shown.
 
+use mainspring_catalog::Error as CatalogError;
 use mainspring_registry::Error as RegistryError;
+use mainspring_watch::Error as WatchError;
 
 use crate::http::Problem;
 
@@ -54,6 +56,9 @@ impl From<Error> for Problem {
             Error::Registry(RegistryError::NoModel(_) | RegistryError::NoVersion { .. } | RegistryError::NoRun(_)) => {
                 Self::not_found(error.to_string())
             }
+            Error::Catalog(CatalogError::CursorGone { .. })
+            | Error::Registry(RegistryError::Catalog(CatalogError::CursorGone { .. }))
+            | Error::Watch(WatchError::Catalog(CatalogError::CursorGone { .. })) => Self::not_found(error.to_string()),
             _ => Self::internal(&error),
         }
     }

@@ -4,15 +4,16 @@ use jiff::Timestamp;
 use mainspring_catalog::ListQuery;
 use mainspring_features::{Freshness, Materialization};
 use mainspring_spec::ViewKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Error, Look, Result};
+use super::{Error, Look, Page, Result};
 
 /// The most computations that are shown.
 const COMPUTATIONS_SHOWN: usize = 30;
 
 /// A feature view.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FeatureView {
     /// The view.
     pub view: String,
@@ -36,9 +37,9 @@ pub struct FeatureView {
 ///
 /// # Errors
 /// When catalog or lake fail.
-pub async fn feature_views(look: &Look) -> Result<Vec<FeatureView>> {
+pub async fn feature_views(look: &Look, page: &Page) -> Result<Vec<FeatureView>> {
     let mut shown = vec![];
-    for name in look.project.feature_views.keys() {
+    for name in page.of(look.project.feature_views.keys()) {
         shown.push(seen(look, name).await?);
     }
     Ok(shown)
@@ -101,7 +102,7 @@ async fn seen(look: &Look, name: &str) -> Result<FeatureView> {
 }
 
 /// A feature.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FeatureField {
     /// Its name.
     pub name: String,
@@ -112,7 +113,7 @@ pub struct FeatureField {
 }
 
 /// Everything about a view.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FeatureDetail {
     /// The view.
     #[serde(flatten)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use mainspring_catalog::Edge;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Look, Result};
@@ -11,7 +12,7 @@ use super::{Look, Result};
 const DEPTH: u32 = 12;
 
 /// A part of the lineage graph.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Lineage {
     /// The node that was asked about.
     pub node: String,
@@ -22,7 +23,7 @@ pub struct Lineage {
 }
 
 /// An edge of the lineage graph.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct LineageEdge {
     /// The input.
     pub from: String,

@@ -11,6 +11,7 @@ mod lineage;
 mod models;
 mod monitors;
 mod overview;
+mod page;
 mod runs;
 mod sources;
 mod tables;
@@ -36,8 +37,9 @@ pub use features::{
 };
 pub use lineage::{Lineage, LineageEdge, lineage};
 pub use models::{AliasHistory, CHAMPION, ModelDetail, ModelView, VersionView, model, models, versions};
-pub use monitors::{MonitorDetail, MonitorView, WindowView, monitor, monitors, reports};
+pub use monitors::{MonitorDetail, MonitorView, WindowView, monitor, monitors, reports, reports_page};
 pub use overview::{Overview, overview};
+pub use page::Page;
 pub use runs::{Curve, RunDetail, RunView, run, runs};
 pub use sources::{FileView, SourceView, files, sources};
 pub use tables::{ColumnLine, Personal, QuarantinedRow, TableDetail, TableView, VersionLine, table, tables};

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainspring_registry::{AliasEvent, Error as RegistryError, GateResult, LiveSpan, ModelVersion, RegisteredModel};
 use mainspring_spec::Task;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lineage::{Lineage, LineageEdge, lineage};
-use super::{Error, Look, Result};
+use super::{Error, LISTED_MAX, Look, Page, Result};
 
 /// The alias by which models are known.
 pub const CHAMPION: &str = "champion";
 
 /// A model.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ModelView {
     /// The model.
     pub model: String,
@@ -37,13 +38,13 @@ pub struct ModelView {
 ///
 /// # Errors
 /// When the catalog fails.
-pub async fn models(look: &Look) -> Result<Vec<ModelView>> {
+pub async fn models(look: &Look, page: &Page) -> Result<Vec<ModelView>> {
     let registered = look.registry.models().await?;
     let registered: BTreeMap<String, RegisteredModel> =
         registered.into_iter().map(|model| (model.name.clone(), model)).collect();
     let names: BTreeSet<&String> = look.project.models.keys().chain(registered.keys()).collect();
     let mut shown = vec![];
-    for name in names {
+    for name in page.of(names.into_iter()) {
         let versions = look.registry.versions(name).await?;
         let champion = look.registry.live(name, CHAMPION).await?;
         shown.push(seen(look, name, registered.get(name), &versions, champion.as_ref()));
@@ -78,7 +79,7 @@ fn seen(
 }
 
 /// A version, its aliases and how it fares with its gates now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct VersionView {
     /// The version as it is recorded.
     #[serde(flatten)]
@@ -91,18 +92,19 @@ pub struct VersionView {
     pub passes: bool,
 }
 
-/// The versions of a model, the newest first.
+/// The versions of a model below a number, the newest first.
 ///
 /// # Errors
 /// When there is no such model.
-pub async fn versions(look: &Look, model: &str) -> Result<Vec<VersionView>> {
+pub async fn versions(look: &Look, model: &str, before: Option<u64>, limit: usize) -> Result<Vec<VersionView>> {
     let versions = look.registry.versions(model).await?;
     if versions.is_empty() && !look.project.models.contains_key(model) && registered(look, model).await?.is_none() {
         return Err(Error::missing("model", model));
     }
     let aliases = look.registry.aliases(model).await?;
     let mut shown = vec![];
-    for version in versions {
+    let below = versions.into_iter().filter(|version| before.is_none_or(|before| version.version < before));
+    for version in below.take(limit) {
         let verdict = look.registry.judge(model, CHAMPION, version.version).await?;
         let named = aliases.iter().filter(|alias| alias.version == Some(version.version));
         shown.push(VersionView {
@@ -124,7 +126,7 @@ async fn registered(look: &Look, model: &str) -> Result<Option<RegisteredModel>>
 }
 
 /// What an alias named when, and who moved it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct AliasHistory {
     /// The alias.
     pub alias: String,
@@ -135,7 +137,7 @@ pub struct AliasHistory {
 }
 
 /// Everything about a model.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ModelDetail {
     /// The model.
     #[serde(flatten)]
@@ -157,7 +159,7 @@ pub struct ModelDetail {
 /// # Errors
 /// When there is no such model.
 pub async fn model(look: &Look, name: &str) -> Result<ModelDetail> {
-    let all_versions = versions(look, name).await?;
+    let all_versions = versions(look, name, None, LISTED_MAX).await?;
     let champion = look.registry.live(name, CHAMPION).await?;
     let bare: Vec<ModelVersion> = all_versions.iter().map(|version| version.version.clone()).collect();
     let mut aliases = vec![];

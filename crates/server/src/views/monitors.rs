@@ -1,13 +1,15 @@
 //! Monitors: windows, drift, quality.
 
+use mainspring_catalog::ListQuery;
 use mainspring_spec::{DriftRules, MetricBound, Window};
 use mainspring_watch::{Alert, AlertQuery, ReportQuery, WindowHistograms, WindowReport};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Error, Look, Result};
+use super::{Error, Look, Page, Result};
 
 /// A monitor.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct MonitorView {
     /// The monitor.
     pub monitor: String,
@@ -26,7 +28,7 @@ pub struct MonitorView {
 }
 
 /// A window, in a few numbers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct WindowView {
     /// The report.
     #[serde(flatten)]
@@ -51,9 +53,9 @@ impl From<WindowReport> for WindowView {
 ///
 /// # Errors
 /// When the catalog fails.
-pub async fn monitors(look: &Look) -> Result<Vec<MonitorView>> {
+pub async fn monitors(look: &Look, page: &Page) -> Result<Vec<MonitorView>> {
     let mut shown = vec![];
-    for name in look.project.monitors.keys() {
+    for name in page.of(look.project.monitors.keys()) {
         let windows = reports(look, name).await?;
         shown.push(seen(look, name, &windows).await?);
     }
@@ -62,7 +64,7 @@ pub async fn monitors(look: &Look) -> Result<Vec<MonitorView>> {
 
 async fn seen(look: &Look, name: &str, windows: &[WindowView]) -> Result<MonitorView> {
     let declared = look.project.monitors.get(name).ok_or_else(|| Error::missing("monitor", name))?;
-    let open = AlertQuery { monitor: Some(name.into()), unresolved: true, limit: None };
+    let open = AlertQuery { monitor: Some(name.into()), unresolved: true, ..AlertQuery::default() };
     Ok(MonitorView {
         monitor: name.into(),
         description: declared.description.clone(),
@@ -87,8 +89,21 @@ pub async fn reports(look: &Look, monitor: &str) -> Result<Vec<WindowView>> {
     Ok(windows.into_iter().map(WindowView::from).collect())
 }
 
+/// A page of the windows of a monitor, in the order of time; `after` is a window's identifier.
+///
+/// # Errors
+/// When there is no such monitor.
+pub async fn reports_page(look: &Look, monitor: &str, page: &Page) -> Result<Vec<WindowView>> {
+    if !look.project.monitors.contains_key(monitor) {
+        return Err(Error::missing("monitor", monitor));
+    }
+    let query = ListQuery { after: page.after.clone(), ..ListQuery::of(monitor).limit(page.limit) };
+    let windows = look.catalog.list::<WindowReport>(query).await?;
+    Ok(windows.into_iter().map(|stored| stored.document.into()).collect())
+}
+
 /// Everything about a monitor.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct MonitorDetail {
     /// The monitor.
     #[serde(flatten)]
@@ -117,7 +132,7 @@ pub async fn monitor(look: &Look, name: &str) -> Result<MonitorDetail> {
         Some(newest) => look.watch.histograms(&newest.report).await?,
         None => None,
     };
-    let all = AlertQuery { monitor: Some(name.into()), unresolved: false, limit: None };
+    let all = AlertQuery { monitor: Some(name.into()), ..AlertQuery::default() };
     Ok(MonitorDetail {
         view,
         drift: declared.drift.clone(),

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use mainspring_registry::{Evaluation, Run, Stage};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{LISTED_MAX, Look, Result};
+use super::{Look, Page, Result};
 
 /// Points of a curve: as many as a wide screen has pixels.
 const CURVE_POINTS_MAX: usize = 1_000;
 
 /// A training run, as lists show it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RunView {
     /// The run as it is recorded.
     #[serde(flatten)]
@@ -31,14 +32,22 @@ impl From<Run> for RunView {
 ///
 /// # Errors
 /// When the catalog fails.
-pub async fn runs(look: &Look, experiment: Option<&str>, limit: usize) -> Result<Vec<RunView>> {
-    let runs = look.registry.runs(experiment, limit.min(LISTED_MAX), None).await?;
-    let there = runs.into_iter().filter(|run| run.stage == Stage::Active);
-    Ok(there.map(RunView::from).collect())
+pub async fn runs(look: &Look, experiment: Option<&str>, page: &Page) -> Result<Vec<RunView>> {
+    let (mut there, mut after) = (vec![], page.after.clone());
+    loop {
+        let part = look.registry.runs(experiment, page.limit, after.as_deref()).await?;
+        let is_last = part.len() < page.limit;
+        after = part.last().map(|run| run.id.clone());
+        there.extend(part.into_iter().filter(|run| run.stage == Stage::Active).map(RunView::from));
+        if is_last || there.len() >= page.limit {
+            there.truncate(page.limit);
+            return Ok(there);
+        }
+    }
 }
 
 /// A metric by iteration.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Curve {
     /// The metric.
     pub key: String,
@@ -47,7 +56,7 @@ pub struct Curve {
 }
 
 /// Everything about a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RunDetail {
     /// The run.
     #[serde(flatten)]

@@ -1,14 +1,15 @@
 //! Sources and the files that were read of them.
 
 use jiff::Timestamp;
-use mainspring_catalog::ListQuery;
+use mainspring_catalog::Document;
 use mainspring_ingest::{FileState, IngestedFile, quarantine_name, table_name};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{LISTED_MAX, Look, Result};
+use super::{Look, Page, Result};
 
 /// A declared source and what landed of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SourceView {
     /// The source.
     pub source: String,
@@ -36,9 +37,9 @@ pub struct SourceView {
 ///
 /// # Errors
 /// When catalog or lake fail.
-pub async fn sources(look: &Look) -> Result<Vec<SourceView>> {
+pub async fn sources(look: &Look, page: &Page) -> Result<Vec<SourceView>> {
     let mut shown = vec![];
-    for source in look.project.sources.values() {
+    for source in page.of(look.project.sources.keys()).filter_map(|name| look.project.sources.get(name)) {
         let table = table_name(&source.name)?;
         let landed = match look.lake.exists(&table).await? {
             true => Some(look.lake.statistics(&table).await?),
@@ -69,8 +70,10 @@ pub(super) async fn rows_of(look: &Look, table: &mainspring_lake::TableName) -> 
 }
 
 /// A file that was read.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FileView {
+    /// Names it in the list.
+    pub id: String,
     /// The source.
     pub source: String,
     /// The file's name.
@@ -97,14 +100,15 @@ pub struct FileView {
 ///
 /// # Errors
 /// When the catalog fails.
-pub async fn files(look: &Look, source: Option<&str>, limit: usize) -> Result<Vec<FileView>> {
-    let mut query = ListQuery::default().newest_first().limit(limit.min(LISTED_MAX));
+pub async fn files(look: &Look, source: Option<&str>, page: &Page) -> Result<Vec<FileView>> {
+    let mut query = page.newest_first();
     query.parent = source.map(Into::into);
     let files = look.catalog.list::<IngestedFile>(query).await?;
     Ok(files.into_iter().map(|stored| seen(stored.document)).collect())
 }
 
 fn seen(file: IngestedFile) -> FileView {
+    let id = file.id();
     let (state, rows, reason) = match file.state {
         FileState::Landed { rows_read, rows_landed, rows_quarantined, .. } => {
             ("landed", (rows_read, rows_landed, rows_quarantined), None)
@@ -113,6 +117,7 @@ fn seen(file: IngestedFile) -> FileView {
         FileState::Refused { reason } => ("refused", (0, 0, 0), Some(reason)),
     };
     FileView {
+        id,
         source: file.source,
         uri: file.uri,
         size_bytes: file.size,

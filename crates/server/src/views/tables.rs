@@ -8,10 +8,11 @@ use mainspring_catalog::ListQuery;
 use mainspring_govern::PrivacyMarks;
 use mainspring_ingest::{CheckResult, Profile, TableVersion, quarantine_name};
 use mainspring_lake::{At, TableName};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::sources::rows_of;
-use super::{Error, LISTED_MAX, Look, Result};
+use super::{Error, Look, Page, Result};
 
 /// The most rows of quarantine that are shown.
 const QUARANTINE_SHOWN: usize = 50;
@@ -21,7 +22,7 @@ const VERSIONS_SHOWN: usize = 50;
 const WITHHELD: &str = "withheld: it may hold personal data";
 
 /// A table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TableView {
     /// `schema.name`.
     pub table: String,
@@ -43,10 +44,12 @@ pub struct TableView {
 ///
 /// # Errors
 /// When the lake fails.
-pub async fn tables(look: &Look) -> Result<Vec<TableView>> {
+pub async fn tables(look: &Look, page: &Page) -> Result<Vec<TableView>> {
     let mut shown = vec![];
-    for name in look.lake.tables().await?.into_iter().take(LISTED_MAX) {
-        shown.push(seen(look, &name).await?);
+    let mut names: Vec<String> = look.lake.tables().await?.iter().map(ToString::to_string).collect();
+    names.sort();
+    for name in page.of(names.iter()) {
+        shown.push(seen(look, &name.parse()?).await?);
     }
     Ok(shown)
 }
@@ -66,7 +69,7 @@ async fn seen(look: &Look, name: &TableName) -> Result<TableView> {
 }
 
 /// A column of a table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ColumnLine {
     /// Its name.
     pub name: String,
@@ -75,7 +78,7 @@ pub struct ColumnLine {
 }
 
 /// A version of a table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct VersionLine {
     /// Its number.
     pub version: u64,
@@ -90,7 +93,7 @@ pub struct VersionLine {
 }
 
 /// A row that broke a rule.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct QuarantinedRow {
     /// The file.
     pub file: String,
@@ -107,7 +110,7 @@ pub struct QuarantinedRow {
 }
 
 /// Everything about a table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TableDetail {
     /// The table.
     #[serde(flatten)]

@@ -2,12 +2,13 @@
 
 use mainspring_catalog::ListQuery;
 use mainspring_flow::{FlowRun, TaskRun, TaskState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Error, LISTED_MAX, Look, Result};
+use super::{Error, Look, Page, Result};
 
 /// A workflow run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct WorkflowView {
     /// The run as it is recorded.
     #[serde(flatten)]
@@ -27,13 +28,13 @@ impl From<FlowRun> for WorkflowView {
 ///
 /// # Errors
 /// When the catalog fails.
-pub async fn workflows(look: &Look, limit: usize) -> Result<Vec<WorkflowView>> {
-    let runs = look.catalog.list::<FlowRun>(ListQuery::default().newest_first().limit(limit.min(LISTED_MAX))).await?;
+pub async fn workflows(look: &Look, page: &Page) -> Result<Vec<WorkflowView>> {
+    let runs = look.catalog.list::<FlowRun>(page.newest_first()).await?;
     Ok(runs.into_iter().map(|stored| stored.document.into()).collect())
 }
 
 /// A task of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TaskView {
     /// The task as it is recorded.
     #[serde(flatten)]
@@ -43,7 +44,7 @@ pub struct TaskView {
 }
 
 /// A run with its tasks.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct WorkflowDetail {
     /// The run.
     #[serde(flatten)]

@@ -4,7 +4,7 @@ use super::context::{Context, Path};
 use super::names::name_problem;
 use crate::diagnostic::quote;
 use crate::graph::{ObjectKind, ObjectRef};
-use crate::model::Target;
+use crate::model::{LineageTarget, Target};
 
 pub(super) fn check(context: &mut Context<'_>) {
     let file = &context.project.file;
@@ -54,6 +54,25 @@ fn check_target(context: &mut Context<'_>, object: &ObjectRef, name: &str, targe
             let path: Path<'_> = &["targets".into(), name.into(), key.into()];
             context.report(object, path, "wrong_value", message, "write an IP address and a port: `127.0.0.1:7878`");
         }
+    }
+    if let Some(lineage) = &target.lineage {
+        check_lineage(context, object, name, lineage);
+    }
+}
+
+fn check_lineage(context: &mut Context<'_>, object: &ObjectRef, name: &str, lineage: &LineageTarget) {
+    let path: Path<'_> = &["targets".into(), name.into(), "lineage".into()];
+    match (&lineage.url, &lineage.file) {
+        (Some(_), Some(_)) | (None, None) => {
+            let message = "`lineage` says either `url` or `file`";
+            context.report(object, path, "wrong_value", message, "write `lineage: {url: http://HOST/api/v1/lineage}`");
+        }
+        (Some(url), None) if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) => {
+            let message = format!("{} is no address that events can be posted to", quote(url));
+            let path: Path<'_> = &["targets".into(), name.into(), "lineage".into(), "url".into()];
+            context.report(object, path, "unknown_url", message, "write an `http://` or `https://` URL");
+        }
+        _ => {}
     }
 }
 

@@ -45,6 +45,18 @@ pub struct Target {
     pub listen: Option<String>,
     /// The address of the gRPC port. By default there is none.
     pub grpc: Option<String>,
+    /// Who is told of runs in OpenLineage's terms. By default nobody.
+    pub lineage: Option<LineageTarget>,
+}
+
+/// Who is told of runs in OpenLineage's terms: one of the two.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LineageTarget {
+    /// The URL that each event is posted to, as in `http://marquez:5000/api/v1/lineage`.
+    pub url: Option<String>,
+    /// The file that events are appended to, one a line; a relative path starts at the project folder.
+    pub file: Option<String>,
 }
 
 /// A whole project folder, read and checked: every reference in it resolves.

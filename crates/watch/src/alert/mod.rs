@@ -15,7 +15,7 @@ pub(crate) use store::AlertBook;
 use crate::{Bound, Rule};
 
 /// A broken bound. There is at most one that is not resolved for each monitor, rule and column.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Alert {
     /// Its identifier; later ones sort after earlier ones.
     pub id: String,
@@ -73,7 +73,7 @@ impl Alert {
 }
 
 /// Who did something, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Signature {
     /// Who.
     pub by: Principal,
@@ -82,7 +82,7 @@ pub struct Signature {
 }
 
 /// Where an alert stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// Nobody has said that they know.
@@ -106,7 +106,7 @@ impl AlertState {
 }
 
 /// What a monitor remembers of what it has judged, so that old windows judged again raise nothing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JudgedSubjects {
     /// The monitor.
     pub monitor: String,
@@ -115,7 +115,7 @@ pub struct JudgedSubjects {
 }
 
 /// What is remembered of a rule and column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JudgedSubject {
     /// The start of the latest window judged.
     pub through: Timestamp,

@@ -48,7 +48,7 @@ impl QuantileBins {
 }
 
 /// Counts of both sides over the same bars, to be drawn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Histogram {
     /// Bars of equal width.

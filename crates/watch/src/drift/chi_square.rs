@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use statrs::function::gamma::checked_gamma_ur;
 
 /// The outcome of a chi-square test.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChiSquare {
     /// The statistic `Σ (observed - expected)² / expected`.
     pub statistic: f64,

@@ -126,7 +126,7 @@ fn moments(values: &[f64]) -> (Option<f64>, Option<f64>) {
 }
 
 /// A column in a few numbers; those of values are absent for categories and empty columns.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Summary {
     /// All rows.
     pub rows: u64,

@@ -15,7 +15,7 @@ use super::steps::{Sorted, Steps, Weighted, walk};
 pub const COMPARED_CATEGORIES_MAX: usize = 50;
 
 /// How far a column has moved from the reference. A statistic that does not apply, or has no rows, is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Drift {
     /// The reference in a few numbers.
     pub reference: Summary,
@@ -39,7 +39,7 @@ pub struct Drift {
 }
 
 /// A Wasserstein distance.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Wasserstein {
     /// In the column's unit.
     pub distance: f64,

@@ -20,7 +20,7 @@ pub enum PValue {
 }
 
 /// The outcome of a two-sided, two-sample Kolmogorov-Smirnov test.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KolmogorovSmirnov {
     /// The largest distance between the two distribution functions, between 0 and 1.
     pub statistic: f64,

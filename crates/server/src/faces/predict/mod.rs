@@ -2,6 +2,7 @@
 //! looked up.
 
 mod answer;
+mod described;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use mainspring_serve::parse_request;
 
 use super::{BODY_BYTES_MAX, Refusal, Served, body};
 use crate::http::{Caller, Problem};
+
+pub use described::{PredictAnswer, PredictRequest, PredictedRow};
 
 /// The routes of this face.
 pub fn router(served: Served) -> Router {

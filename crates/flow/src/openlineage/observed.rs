@@ -1,0 +1,146 @@
+//! What other tools tell: their events become edges of the lineage graph.
+
+use jiff::Timestamp;
+use mainspring_catalog::{Catalog, Change, Document, Edge, Expect, Principal};
+use mainspring_lake::Lake;
+use mainspring_spec::Project;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::names::{Meaning, Names};
+use crate::error::Result;
+
+/// An event of another tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// When it happened.
+    pub at: Timestamp,
+    /// Who says so.
+    pub producer: String,
+    /// The kind of moment: `START`, `COMPLETE`, …; absent for events that are not of a run.
+    pub event_type: Option<String>,
+    /// The run.
+    pub run: Option<String>,
+    /// The job: namespace and name.
+    pub job: Option<(String, String)>,
+    /// What the job reads.
+    pub inputs: Vec<ObservedDataset>,
+    /// What the job writes; the dataset itself for an event about a dataset.
+    pub outputs: Vec<ObservedDataset>,
+}
+
+/// A dataset of an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedDataset {
+    /// Where its name means something.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its version, when the event names one.
+    pub version: Option<String>,
+}
+
+/// An event as the catalog keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct LineageEvent {
+    id: String,
+    observed: Observed,
+    nodes: Vec<String>,
+}
+
+impl Document for LineageEvent {
+    const KIND: &'static str = "lineage_event";
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn parent(&self) -> Option<String> {
+        self.observed.job.as_ref().map(|(namespace, name)| format!("{namespace}/{name}"))
+    }
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Names the event: the same for the same event.
+    pub id: String,
+    /// Whether it was known before.
+    pub known: bool,
+    /// The nodes of the graph that it speaks of.
+    pub nodes: Vec<String>,
+}
+
+/// Takes an event in: its datasets and its job become nodes, joined by what was read and written. The same event again
+/// changes nothing. `whole` is the event as it came.
+///
+/// # Errors
+/// When catalog or lake fail.
+pub async fn accept(
+    catalog: &Catalog,
+    lake: &Lake,
+    project: &Project,
+    observed: Observed,
+    whole: &Value,
+    principal: &Principal,
+) -> Result<Accepted> {
+    let id = identifier(whole);
+    if let Some(known) = catalog.get::<LineageEvent>(&id).await? {
+        return Ok(Accepted { id, known: true, nodes: known.document.nodes });
+    }
+    let names = Names::of(project, lake);
+    let job = observed.job.as_ref().map(|(namespace, name)| format!("job:{namespace}/{name}"));
+    let (mut nodes, mut edges) = (vec![], vec![]);
+    for dataset in &observed.inputs {
+        let node = node(&names, lake, dataset).await?;
+        edges.extend(job.as_ref().map(|job| Edge::new(&node, job, "reads")));
+        nodes.push(node);
+    }
+    for dataset in &observed.outputs {
+        let node = node(&names, lake, dataset).await?;
+        edges.extend(job.as_ref().map(|job| Edge::new(job, &node, "writes")));
+        nodes.push(node);
+    }
+    let subject = job.clone().or(nodes.first().cloned()).unwrap_or_else(|| "lineage:event".into());
+    nodes.extend(job);
+    nodes.sort();
+    nodes.dedup();
+    let detail = serde_json::json!({ "event": id, "type": observed.event_type, "run": observed.run });
+    let event = LineageEvent { id: id.clone(), observed, nodes: nodes.clone() };
+    let change = Change::new(principal, "lineage.observe", subject).detail(detail).put(&event, Expect::Absent)?;
+    match catalog.commit(change.edges(edges)).await {
+        Ok(_) => Ok(Accepted { id, known: false, nodes }),
+        // the same event came twice at once
+        Err(error) if error.is_conflict() => Ok(Accepted { id, known: true, nodes }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Names an event by all it says, in whatever order its keys came.
+fn identifier(whole: &Value) -> String {
+    let mut sorted = whole.clone();
+    sorted.sort_all_objects();
+    let digest = Sha256::digest(sorted.to_string());
+    hex::encode(digest).chars().take(32).collect()
+}
+
+/// The node of the graph that a dataset is. Our tables and models are nodes by version: without one, the newest is meant.
+async fn node(names: &Names, lake: &Lake, dataset: &ObservedDataset) -> Result<String> {
+    let version = dataset.version.as_deref().and_then(|version| version.parse::<u64>().ok());
+    Ok(match names.meaning(&dataset.namespace, &dataset.name) {
+        Meaning::Table(table) => match version {
+            Some(version) => format!("table:{table}@{version}"),
+            None => match lake.version(&table).await? {
+                Some(version) => format!("table:{table}@{version}"),
+                None => format!("table:{table}"),
+            },
+        },
+        Meaning::Model(model) => match version {
+            Some(version) => format!("model:{model}@{version}"),
+            None => format!("model:{model}"),
+        },
+        Meaning::File(uri) => format!("file:{uri}"),
+        Meaning::Elsewhere => format!("dataset:{}/{}", dataset.namespace, dataset.name),
+    })
+}

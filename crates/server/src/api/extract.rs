@@ -1,0 +1,55 @@
+//! What a handler takes out of a request; what cannot be taken is a problem that says what was expected.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::http::Problem;
+
+/// The variable parts of the path.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let taken = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        taken
+            .map(|path| Self(path.0))
+            .map_err(|rejection: PathRejection| Problem::of(rejection.status(), rejection.body_text()))
+    }
+}
+
+/// What follows the question mark.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let taken = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        taken
+            .map(|query| Self(query.0))
+            .map_err(|rejection: QueryRejection| Problem::of(rejection.status(), rejection.body_text()))
+    }
+}
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let taken = Json::<T>::from_request(request, state).await;
+        taken.map(|body| Self(body.0)).map_err(|rejection: JsonRejection| match rejection {
+            JsonRejection::BytesRejection(unread) => Problem::unread(&unread),
+            other => Problem::of(other.status(), other.body_text()),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! The loop that accepts connections, and what happens on one.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tower::Service;
+
+use super::crowd::{Crowd, Place, Told};
+use super::pace::{Answering, Paced, Patient};
+
+/// The most connections at once; an idle one holds about 10 kB.
+const CONNECTIONS_MAX: usize = 16_384;
+/// Open files that are left to the stores.
+const FILES_RESERVED: usize = 2_048;
+/// The most bytes of a request's line and headers together, and the buffer of a connection.
+const HEADERS_BYTES_MAX: usize = 64 << 10;
+/// The most requests at once on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 256;
+/// How often the other side of an HTTP/2 connection is asked whether it is there.
+const PING: Duration = Duration::from_secs(10);
+/// The wait after an accept that failed for want of something: files, memory.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Answers requests until told to stop; those under way are answered still.
+pub async fn serve(router: Router, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
+    let crowd = Crowd::new(places());
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(HEADERS_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEADERS_BYTES_MAX).unwrap_or(u32::MAX));
+    let builder = Arc::new(builder);
+    let accepting = async {
+        loop {
+            crowd.make_room().await;
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    tokio::spawn(converse(builder.clone(), router.clone(), stream, peer, crowd.join()));
+                }
+                Err(error) if is_of_one_connection(error.kind()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be accepted");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = stop => {}
+        () = accepting => {}
+        () = crowd.sweep() => {}
+    }
+    drop(listener);
+    crowd.finish().await;
+}
+
+/// How many connections there may be, with as many open files as the system lets this process have.
+fn places() -> usize {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the bound on open files stays as it is");
+        rlimit::Resource::NOFILE.get_soft().unwrap_or(1_024)
+    });
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    CONNECTIONS_MAX.min(files - FILES_RESERVED.min(files / 2))
+}
+
+/// Whether the other side went before it was accepted, which says nothing about us.
+fn is_of_one_connection(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
+}
+
+/// Answers the requests of one connection.
+async fn converse(
+    builder: Arc<Builder<TokioExecutor>>,
+    router: Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+) {
+    // answers are small and awaited: they are not held back for company
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    }
+    let member = place.member.clone();
+    let service = service_fn(|request: Request<Incoming>| {
+        let under_way = member.begin();
+        let mut request = request.map(Paced::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = router.clone().call(request);
+        async move { answer.await.map(|answer| answer.map(|body| Answering { body, under_way })) }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "a connection ended with an error");
+                }
+                return;
+            }
+            () = place.member.called() => match place.member.told() {
+                Told::Nothing => {}
+                Told::Finish => connection.as_mut().graceful_shutdown(),
+                Told::Leave => return,
+            },
+        }
+    }
+}
