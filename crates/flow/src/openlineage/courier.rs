@@ -1,6 +1,6 @@
 //! Takes events out of the outbox to who they are for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,7 +179,7 @@ fn without_url(error: reqwest::Error) -> String {
     format!("{error}{cause}")
 }
 
-async fn append(path: &PathBuf, events: &[Queued]) -> std::io::Result<()> {
+async fn append(path: &Path, events: &[Queued]) -> std::io::Result<()> {
     let mut lines = Vec::new();
     for queued in events {
         serde_json::to_writer(&mut lines, &queued.event)?;
