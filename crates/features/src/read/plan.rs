@@ -191,7 +191,6 @@ impl ReadPlan {
                 Some(state) if is_known => Some(tails.tail(state, &entity, &mut scratch)?),
                 _ => None,
             };
-            let tail = tail.filter(|tail| !tail.is_empty());
             match fold {
                 Fold::Latest(fold) => {
                     let last = tail.as_ref().and_then(|tail| latest(tail, at, None));
@@ -205,10 +204,11 @@ impl ReadPlan {
                     }
                 }
                 Fold::Windows(windows) => match tail {
+                    // Of an unknown entity there are no events: they count nought, as in training.
                     Some(tail) => {
                         fold.at(&tail, at, &mut values);
                         let last = latest(&tail, at, None);
-                        found.status = Status::Present;
+                        found.status = if tail.is_empty() { Status::NotFound } else { Status::Present };
                         found.event_time = last.map_or(0, |last| tail.event_time(last));
                     }
                     None => values.resize(values.len() + windows.outputs(), crate::value::Value::Null),

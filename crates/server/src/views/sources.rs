@@ -15,7 +15,7 @@ pub struct SourceView {
     pub source: String,
     /// What it holds, in a sentence.
     pub description: String,
-    /// Where its files are.
+    /// Where its files are, or under which names its rows are pushed.
     pub path: String,
     /// Its table.
     pub table: String,
