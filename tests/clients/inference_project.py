@@ -53,6 +53,12 @@ def make(folder: pathlib.Path) -> dict:
             "split: {by: random, test: 0.2}\ntrainer: {boosted_trees: {trees: 20, leaves: 8}}\npromote: auto\n",
         )
         write(f"endpoints/{name}.yaml", f"endpoint: {name}\nmodel: {name}\n")
+    # trained, and behind no endpoint
+    write(
+        "models/spare.yaml",
+        "model: spare\ntask: regression\nobservations: {from: stays, label: price}\nfeatures: [distance]\n"
+        "split: {by: random, test: 0.2}\ntrainer: {constant: {}}\npromote: manual\n",
+    )
     mainspring(folder, "apply")
     mainspring(folder, "run")
     return rows

@@ -217,13 +217,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_LISTEN", hide_env_values = true)]
     pub listen: Option<std::net::SocketAddr>,
 
-    /// Send webhooks also to this machine and to private addresses [default: only to public ones]
-    #[arg(long, env = "MAINSPRING_ALLOW_PRIVATE_WEBHOOKS", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
-    pub allow_private_webhooks: bool,
-
     /// The address of the gRPC port; without it there is none
     #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_GRPC", hide_env_values = true)]
     pub grpc: Option<std::net::SocketAddr>,
+
+    /// Send webhooks also to this machine and to private addresses [default: only to public ones]
+    #[arg(long, env = "MAINSPRING_ALLOW_PRIVATE_WEBHOOKS", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub allow_private_webhooks: bool,
 }
 
 /// `list`.

@@ -41,6 +41,7 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new().compress_when(compressed.clone()));
     Router::new()
         .merge(faces::oip::router(served(&app)))
+        .merge(faces::oip::repository_router(app.clone()))
         .merge(faces::predict::router(served(&app)).method_not_allowed_fallback(other_method))
         .merge(faces::mlflow::router(app.clone()))
         .merge(faces::feast::router(app.clone()))

@@ -7,6 +7,7 @@ use mainspring_serve::Error;
 use serde_json::json;
 
 use crate::faces::Refusal;
+use crate::http::Problem;
 
 /// An error on its way to the caller.
 #[derive(Debug)]
@@ -27,6 +28,16 @@ impl From<Refusal> for Refused {
         let status = refusal.status();
         let words = refusal.logged();
         Self { status, words, retry_after: refusal.retry_after() }
+    }
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        let words = match problem.trace_id {
+            Some(trace) => format!("{} (trace {trace})", problem.detail),
+            None => problem.detail,
+        };
+        Self { status: problem.status, words, retry_after: None }
     }
 }
 

@@ -29,4 +29,5 @@ mod tests;
 mod wire;
 
 pub(crate) use grpc::{DEFINITION, SERVICE, service};
+pub use repository::repository_router;
 pub use routes::router;

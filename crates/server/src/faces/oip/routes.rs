@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::body::{Form, JSON_LENGTH};
 use super::error::Refused;
 use super::infer::{Inferred, same_version};
-use super::{configuration, metadata, repository, response, statistics, wire};
+use super::{configuration, metadata, response, statistics, wire};
 use crate::faces::{BODY_BYTES_MAX, Refusal, Served, body};
 use crate::http::Caller;
 
@@ -23,7 +23,7 @@ use crate::http::Caller;
 pub(super) const EXTENSIONS: [&str; 4] =
     ["binary_tensor_data", "model_configuration", "model_repository", "statistics"];
 
-/// The routes of this face.
+/// The routes of inference.
 pub fn router(served: Served) -> Router {
     Router::new()
         .route("/v2", get(server))
@@ -40,9 +40,6 @@ pub fn router(served: Served) -> Router {
         .route("/v2/models/{model}/versions/{version}/config", get(version_configuration))
         .route("/v2/models/{model}/versions/{version}/stats", get(version_statistics))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer_version))
-        .route("/v2/repository/index", post(repository_index))
-        .route("/v2/repository/models/{model}/load", post(load))
-        .route("/v2/repository/models/{model}/unload", post(unload))
         .route("/v2/{*other}", any(nowhere))
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -71,7 +68,7 @@ async fn nowhere() -> Refused {
     Refused::new(StatusCode::NOT_FOUND, "there is nothing at this path of the Open Inference Protocol")
 }
 
-async fn other_method() -> Refused {
+pub(super) async fn other_method() -> Refused {
     let words = "this path does not take this method; infer and the repository take POST, the rest GET";
     Refused::new(StatusCode::METHOD_NOT_ALLOWED, words)
 }
@@ -174,32 +171,6 @@ async fn version_statistics(
 ) -> Result<Response, Refused> {
     let (endpoint, _) = seen(&served, &model, Some(&version), &caller)?;
     Ok(Json(statistics::AllStatistics { model_stats: vec![statistics::of(endpoint.status())] }).into_response())
-}
-
-async fn repository_index(
-    State(served): State<Served>,
-    caller: Asker,
-    read: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refused> {
-    let body = body(read)?;
-    let asked: repository::IndexRequest = if body.is_empty() {
-        repository::IndexRequest::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            Error::Invalid(format!("the request is none for an index: {error}; send {{\"ready\": true}} or nothing"))
-        })?
-    };
-    Ok(Json(repository::index(&served, principal(&caller)?, asked.ready)).into_response())
-}
-
-async fn load(State(served): State<Served>, Path(model): Path<String>, caller: Asker) -> Result<Response, Refused> {
-    repository::load(&served, principal(&caller)?, &model)?;
-    Ok(Json(json!({})).into_response())
-}
-
-async fn unload(State(served): State<Served>, Path(model): Path<String>, caller: Asker) -> Result<Response, Refused> {
-    repository::unload(&served, principal(&caller)?, &model)?;
-    Ok(Json(json!({})).into_response())
 }
 
 async fn infer(

@@ -37,7 +37,7 @@ const STREAM_AHEAD: usize = 8;
 
 /// The service over an app.
 pub(crate) fn service(app: &App) -> GrpcInferenceServiceServer<impl GrpcInferenceService> {
-    GrpcInferenceServiceServer::new(Inference { served: crate::routes::served(app) })
+    GrpcInferenceServiceServer::new(Inference { served: crate::routes::served(app), app: app.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
         // answers are not compressed: every client says that it could read that, and few are better off
@@ -47,6 +47,7 @@ pub(crate) fn service(app: &App) -> GrpcInferenceServiceServer<impl GrpcInferenc
 #[derive(Clone)]
 struct Inference {
     served: Served,
+    app: App,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -184,8 +185,8 @@ impl GrpcInferenceService for Inference {
 
     async fn repository_index(&self, request: Request<RepositoryIndexRequest>) -> Answered<RepositoryIndexResponse> {
         let caller = caller(&request)?;
-        let entries = repository::index(&self.served, &caller.principal, request.get_ref().ready).into_iter();
-        let models = entries.map(|repository::Entry { name, version, state, reason }| ModelIndex {
+        let entries = repository::index(&self.app, &caller, request.get_ref().ready).await?;
+        let models = entries.into_iter().map(|repository::Entry { name, version, state, reason }| ModelIndex {
             name,
             version,
             state: state.to_owned(),
@@ -199,9 +200,9 @@ impl GrpcInferenceService for Inference {
         request: Request<RepositoryModelLoadRequest>,
     ) -> Answered<RepositoryModelLoadResponse> {
         let caller = caller(&request)?;
-        let RepositoryModelLoadRequest { repository_name, model_name, .. } = request.into_inner();
+        let RepositoryModelLoadRequest { repository_name, model_name, parameters } = request.into_inner();
         let model_name = model_of(repository_name, model_name);
-        repository::load(&self.served, &caller.principal, &model_name)?;
+        repository::load(&self.app, &caller, &model_name, parameters.keys()).await?;
         Ok(Response::new(RepositoryModelLoadResponse { model_name, is_loaded: true }))
     }
 
@@ -212,7 +213,7 @@ impl GrpcInferenceService for Inference {
         let caller = caller(&request)?;
         let RepositoryModelUnloadRequest { repository_name, model_name, .. } = request.into_inner();
         let model_name = model_of(repository_name, model_name);
-        repository::unload(&self.served, &caller.principal, &model_name)?;
+        repository::unload(&self.app, &caller, &model_name).await?;
         Ok(Response::new(RepositoryModelUnloadResponse { model_name, is_unloaded: true }))
     }
 }
