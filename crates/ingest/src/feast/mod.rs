@@ -71,3 +71,125 @@ pub fn import(repo: &Path, folder: &Path) -> Result<Imported> {
         notes: converted.notes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::registry::{
+        DataSource, Duration, Entity, EntitySpec, FeatureService, FeatureServiceSpec, FeatureView, FeatureViewSpec,
+        Field, FileOptions, Named, NamedSpec, Nothing, Projection, Registry, source_kind,
+    };
+    use super::*;
+
+    fn field(name: &str, value_type: i32) -> Field {
+        Field { name: name.into(), value_type, description: String::new() }
+    }
+
+    fn view(name: &str, entities: &[&str], features: Vec<Field>, batch: DataSource) -> FeatureViewSpec {
+        FeatureViewSpec {
+            name: name.into(),
+            project: "rides".into(),
+            entities: entities.iter().map(ToString::to_string).collect(),
+            features,
+            batch_source: Some(batch),
+            online: true,
+            ..FeatureViewSpec::default()
+        }
+    }
+
+    fn file() -> DataSource {
+        DataSource {
+            kind: source_kind::FILE,
+            name: "stats file".into(),
+            timestamp_field: "ts".into(),
+            created_timestamp_column: "made".into(),
+            field_mapping: [("Rate".to_owned(), "rate".to_owned())].into(),
+            file_options: Some(FileOptions { uri: "stats.parquet".into(), ..FileOptions::default() }),
+            ..DataSource::default()
+        }
+    }
+
+    fn registry() -> Registry {
+        let entity = |name: &str, key: &str, value_type| Entity {
+            spec: Some(EntitySpec {
+                name: name.into(),
+                join_key: key.into(),
+                value_type,
+                project: "rides".into(),
+                description: String::new(),
+            }),
+        };
+        let push = DataSource { kind: source_kind::PUSH, name: "Stats-Push".into(), ..DataSource::default() };
+        let plain = FeatureViewSpec {
+            ttl: Some(Duration { seconds: 3_600, nanos: 0 }),
+            stream_source: Some(push),
+            ..view("stats", &["driver"], vec![field("rate", 5), field("words", 12), field("picture", 1)], file())
+        };
+        let pair = view("Pair-Stats", &["driver", "rider"], vec![field("rides", 4)], file());
+        let table = DataSource { kind: 2, name: "warehouse".into(), ..DataSource::default() };
+        let elsewhere = view("far", &["driver"], vec![field("miles", 5)], table);
+        let computed = FeatureViewSpec {
+            feature_transformation: Some(Nothing {}),
+            ..view("computed", &["driver"], vec![], file())
+        };
+        let whole = view("whole", &["__dummy"], vec![field("x", 5)], file());
+        let other =
+            FeatureViewSpec { project: "another".into(), ..view("other", &["driver"], vec![field("x", 5)], file()) };
+        let projection = |view: &str, features: &[&str]| Projection {
+            feature_view_name: view.into(),
+            feature_columns: features.iter().map(|name| field(name, 5)).collect(),
+            ..Projection::default()
+        };
+        let service = FeatureServiceSpec {
+            name: "board".into(),
+            project: "rides".into(),
+            features: vec![projection("stats", &["rate", "picture"]), projection("worth", &["worth"])],
+            description: "For: the board".into(),
+        };
+        let views = [plain, pair, elsewhere, computed, whole, other];
+        Registry {
+            entities: vec![entity("driver", "driver_id", 4), entity("rider", "rider_id", 2)],
+            feature_views: views.into_iter().map(|spec| FeatureView { spec: Some(spec) }).collect(),
+            feature_services: vec![FeatureService { spec: Some(service) }],
+            on_demand_feature_views: vec![Named {
+                spec: Some(NamedSpec { name: "worth".into(), project: "rides".into() }),
+            }],
+            ..Registry::default()
+        }
+    }
+
+    #[test]
+    fn imported_project_is_sound_and_says_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let (repo, project) = (folder.path().join("repo"), folder.path().join("project"));
+        std::fs::create_dir_all(&repo).unwrap();
+        std::fs::write(repo.join("feature_store.yaml"), "project: rides\nregistry: registry.db\n").unwrap();
+        std::fs::write(repo.join("registry.db"), registry().encode_to_vec()).unwrap();
+
+        let made = import(&repo, &project).unwrap();
+
+        let loaded = mainspring_spec::load(&project).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        assert_eq!(loaded.feature_views.keys().collect::<Vec<_>>(), ["far", "pair_stats", "stats"]);
+        assert_eq!(loaded.service_features("board").unwrap(), [("stats".to_owned(), "rate".to_owned())]);
+        assert_eq!(loaded.pushed_sources("Stats-Push")[0].name, "stats_pushed");
+        let stats = &loaded.feature_views["stats"];
+        assert_eq!((stats.ttl.unwrap().to_string().as_str(), stats.json.as_slice()), ("1h", &["words".to_owned()][..]));
+        assert!(stats.sql.as_deref().unwrap().contains("\"Rate\" as rate"), "{:?}", stats.sql);
+        assert_eq!(loaded.entity_keys(&loaded.feature_views["pair_stats"]).len(), 2);
+        let notes = made.notes.join("\n");
+        for lost in [
+            "`Pair-Stats` is called `pair_stats`",
+            "`stats:picture` is not carried over",
+            "come from a BigQuery table (`warehouse`)",
+            "`computed` is not carried over",
+            "`whole` is not carried over",
+            "`worth` is not carried over: its values are computed in Python",
+            "`board` lacks `stats:picture`",
+            "`board` lacks the features of `worth`",
+            "sqlite online store are not copied",
+        ] {
+            assert!(notes.contains(lost), "{lost:?} is not in\n{notes}");
+        }
+        assert!(!notes.contains("`other`"), "another project of the registry is none of ours\n{notes}");
+        assert!(matches!(import(&repo, &project), Err(Error::Write { .. })), "nothing is overwritten");
+    }
+}

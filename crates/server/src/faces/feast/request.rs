@@ -298,3 +298,60 @@ impl<'de: 'a, 'a> Deserialize<'de> for Plain<'a> {
         deserializer.deserialize_any(One)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn body_is_read_without_copying_what_needs_no_escape() {
+        let body = br#"{"features": ["v:a", "v:b\u0021"], "entities": {"id": [1, -2.5, "x", true, null], "other": [1, 2, 3, 4, 18446744073709551615]}, "later": {"any": []}}"#;
+
+        let asked = read_features(body).unwrap();
+
+        assert_eq!(asked.rows(), 5);
+        assert!(matches!(asked.features.0[0], Cow::Borrowed("v:a")) && asked.features.0[1] == "v:b!");
+        let expected = [
+            EntityValue::Int(1),
+            EntityValue::Float(-2.5),
+            EntityValue::Text("x".into()),
+            EntityValue::Bool(true),
+            EntityValue::Null,
+        ];
+        assert_eq!(asked.entities.0[0].1, expected);
+        assert_eq!(asked.entities.0[1].1[4], EntityValue::Float(18_446_744_073_709_551_615.0));
+    }
+
+    #[test]
+    fn of_two_columns_of_one_name_the_last_counts() {
+        let asked = read_features(br#"{"entities": {"id": [1, 2], "id": [3]}}"#).unwrap();
+
+        assert_eq!(asked.entities.0, [(Cow::Borrowed("id"), vec![EntityValue::Int(3)])]);
+    }
+
+    #[test]
+    fn each_mistake_of_a_body_is_told_with_its_place() {
+        let body = br#"{"entities": {"id": 3, "other": [{}]}, "features": "x", "feature_service": 1, "full_feature_names": 0}"#;
+
+        let Err(Refused::Invalid(details)) = read_features(body) else { panic!("the body was read") };
+
+        let places: Vec<String> = details.iter().map(|detail| serde_json::to_string(&detail.loc).unwrap()).collect();
+        let expected = [
+            r#"["body","entities","id"]"#,
+            r#"["body","entities","other",0]"#,
+            r#"["body","features"]"#,
+            r#"["body","feature_service"]"#,
+            r#"["body","full_feature_names"]"#,
+        ];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn any_beginning_of_a_body_is_refused_and_none_panics() {
+        let body = br#"{"features": ["v:a"], "entities": {"id": [1, "\u00e9"]}}"#;
+
+        for length in 0..body.len() {
+            assert!(read_features(&body[..length]).is_err(), "{length}");
+        }
+    }
+}
