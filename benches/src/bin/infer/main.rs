@@ -24,6 +24,7 @@ mod forms;
 mod grpc;
 mod load;
 mod model;
+mod other;
 mod ours;
 
 use std::net::SocketAddr;
@@ -45,6 +46,9 @@ struct Arguments {
 }
 
 fn main() -> anyhow::Result<()> {
+    if let Some(drive) = other::Drive::asked()? {
+        return drive.run();
+    }
     let arguments = arguments()?;
     // The servers have one runtime, the load another, as if they were two processes.
     let servers = runtime()?;
