@@ -116,7 +116,7 @@ def main():
         folder = pathlib.Path(folder)
         repository(folder / "repo")
         project = folder / "project"
-        mainspring(folder, "-C", str(project), "import", "feast", str(folder / "repo"))
+        mainspring(project, "import", "feast", str(folder / "repo"))
         mainspring(project, "apply", "--yes")
         mainspring(project, "run")
         with Server(project) as ours, Peer(folder / "repo") as peer:

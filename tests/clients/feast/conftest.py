@@ -1,6 +1,7 @@
 """One Feast repository, imported into a project; Feast's own store over the same registry to compare with."""
 
 import datetime
+import json
 import os
 import pathlib
 import subprocess
@@ -55,6 +56,11 @@ def write_parquet(frame: pd.DataFrame, path: pathlib.Path):
     pq.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False), path)
 
 
+def query(folder: pathlib.Path, sql: str) -> list[dict]:
+    """The rows of a query over the project's tables."""
+    return [json.loads(line) for line in mainspring(folder, "query", sql, "--json").splitlines()]
+
+
 class Rides:
     """The repository, the project made of it, and its server."""
 
@@ -67,12 +73,12 @@ class Rides:
         write_parquet(drivers(), self.parquet)
         (self.repo / "definitions.py").write_text((HERE / "definitions.py").read_text())
         self.configure(self.repo, "online_store: {type: sqlite, path: online.db}")
-        self.reference = FeatureStore(repo_path=str(self.repo))
-        # Feast pickles what it cannot read from a module, so the repository is applied as its users do.
+        # As its users do: Feast keeps the source of what it cannot say otherwise.
         feast = pathlib.Path(sys.executable).parent / "feast"
         done = subprocess.run([feast, "apply"], cwd=self.repo, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
-        self.said = mainspring(self.project.parent, "-C", str(self.project), "import", "feast", str(self.repo), "--json")
+        self.reference = FeatureStore(repo_path=str(self.repo))
+        self.said = mainspring(self.project, "import", "feast", str(self.repo), "--json")
 
     def configure(self, repo: pathlib.Path, online: str):
         repo.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from conftest import query
 from harness import mainspring
 
 FEATURES = [
@@ -60,11 +61,10 @@ def test_answers_a_feature_service(rides, store):
     assert ours == theirs
 
 
-def test_training_set_is_that_of_feast(rides, served):
-    """The last row before each moment, of rows of one event the one created last, and none older than its ttl."""
-    rows = served.folder, "select driver_id, conv_rate from features.driver_stats order by event_timestamp, row_id"
-    found = json.loads(mainspring(rows[0], "query", rows[1], "--json"))
-    found = found if isinstance(found, list) else found["rows"]
+def test_table_of_the_view_orders_rows_of_one_event_by_when_they_were_created(served):
+    found = query(
+        served.folder, "select driver_id, conv_rate from features.driver_stats order by event_timestamp, row_id"
+    )
     last = [row for row in found if row["driver_id"] == 1001][-1]
 
     assert last["conv_rate"] == 0.8125

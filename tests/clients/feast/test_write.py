@@ -1,7 +1,6 @@
 """Writes over the wire: push, write-to-online-store, materialise; newest event wins; kill -9 keeps what was acknowledged."""
 
 import datetime
-import json
 import pathlib
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ import pandas as pd
 import requests
 from feast.data_source import PushMode
 
-from conftest import NOW, ago, drivers, write_parquet
+from conftest import NOW, ago, drivers, query, write_parquet
 from harness import Server, mainspring
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / "examples" / "clients" / "feast_features.py"
@@ -99,9 +98,10 @@ def test_modes_of_push(served, store):
     assert [trips(store, driver) for driver in (2007, 2008, 2009)] == [1, None, 3]
     # All of them are history, and so in the next training set.
     mainspring(served.folder, "run", "feature_view:driver_stats")
-    query = "select driver_id, trips from features.driver_stats where driver_id between 2007 and 2009 order by driver_id"
-    found = json.loads(mainspring(served.folder, "query", query, "--json"))
-    found = found if isinstance(found, list) else found["rows"]
+    found = query(
+        served.folder,
+        "select driver_id, trips from features.driver_stats where driver_id between 2007 and 2009 order by driver_id",
+    )
     assert [(row["driver_id"], row["trips"]) for row in found] == [(2007, 1), (2008, 2), (2009, 3)]
     assert trips(store, 2008) == 2
 
@@ -219,9 +219,12 @@ def test_kill_9_keeps_every_acknowledged_write(rides, tmp_path):
                 assert found[driver] is not None and found[driver] >= value, f"round {round}: {driver} lost {value}"
     assert len(acknowledged) == 4
     mainspring(project, "run", "feature_view:driver_stats")
-    query = "select driver_id, max(trips) as newest, count(*) as rows, count(distinct trips) as different from sources.driver_stats_pushed group by driver_id"
-    rows = json.loads(mainspring(project, "query", query, "--json"))
-    rows = rows if isinstance(rows, list) else rows["rows"]
+    rows = query(
+        project,
+        "select driver_id, max(trips) as newest, count(*) as rows, count(distinct trips) as different "
+        "from sources.driver_stats_pushed group by driver_id",
+    )
+    assert len(rows) == 4
     for row in rows:
         assert row["newest"] >= acknowledged[row["driver_id"]]
         assert row["rows"] == row["different"], "each push lands once"
