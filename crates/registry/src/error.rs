@@ -285,7 +285,7 @@ pub enum Error {
         /// To what.
         path: String,
         /// What the store said.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// An artifact that the catalog names is not there.
     #[error("the artifact {sha256} is missing from {folder}; restore it from a backup, or train again")]

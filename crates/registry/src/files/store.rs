@@ -98,7 +98,7 @@ impl FileStore {
         let prefix = (!path.is_root()).then_some(&key);
         let listed = match self.store.list_with_delimiter(prefix).await {
             Ok(listed) => listed,
-            Err(object_store::Error::NotFound { .. }) => return Ok(vec![]),
+            Err(error) if is_missing(&error) => return Ok(vec![]),
             Err(error) => return Err(storage("listing", path)(error)),
         };
         if listed.objects.len() + listed.common_prefixes.len() > LISTED_MAX {
@@ -163,18 +163,6 @@ impl FileStore {
         Ok(whole)
     }
 
-    /// Whether there is a file or a folder of this path.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn exists(&self, path: &FilePath) -> Result<bool> {
-        match self.read(path).await {
-            Ok(_) => Ok(true),
-            Err(Error::NoFile(_)) => Ok(!self.list(path).await?.is_empty()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Deletes a file, or a folder with all that is in it, and says how many files that were. What a symbolic link points
     /// to stays.
     ///
@@ -184,11 +172,7 @@ impl FileStore {
         self.refuse_links(path).await?;
         let mut deleted = 0;
         if !path.is_root() {
-            match self.store.delete(&path.key()?).await {
-                Ok(()) => deleted += 1,
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(storage("deleting", path)(error)),
-            }
+            deleted += self.delete_file(path).await?;
         }
         // folder by folder, so that links among them are seen before they are followed
         let mut folders = vec![path.clone()];
@@ -197,15 +181,26 @@ impl FileStore {
                 let below = folder.join(&FilePath::parse(&entry.name)?);
                 match entry.bytes {
                     None => folders.push(below),
-                    Some(_) => match self.store.delete(&below.key()?).await {
-                        Ok(()) => deleted += 1,
-                        Err(error) if is_missing(&error) => {}
-                        Err(error) => return Err(storage("deleting", &below)(error)),
-                    },
+                    Some(_) => deleted += self.delete_file(&below).await?,
                 }
             }
         }
         Ok(deleted)
+    }
+
+    /// Deletes one file, if there is one of that name, and says how many that were. Stores say nothing of it themselves.
+    async fn delete_file(&self, path: &FilePath) -> Result<u64> {
+        let key = path.key()?;
+        match self.store.head(&key).await {
+            Ok(_) => {}
+            Err(error) if is_missing(&error) => return Ok(0),
+            Err(error) => return Err(storage("deleting", path)(error)),
+        }
+        match self.store.delete(&key).await {
+            Ok(()) => Ok(1),
+            Err(error) if is_missing(&error) => Ok(0),
+            Err(error) => Err(storage("deleting", path)(error)),
+        }
     }
 
     pub(super) async fn refuse_links(&self, path: &FilePath) -> Result<()> {
@@ -235,7 +230,7 @@ fn is_missing(error: &object_store::Error) -> bool {
 
 pub(super) fn storage(doing: &'static str, path: &FilePath) -> impl FnOnce(object_store::Error) -> Error {
     let path = path.to_string();
-    move |source| Error::Files { doing, path, source }
+    move |source| Error::Files { doing, path, source: Box::new(source) }
 }
 
 pub(super) fn failed(doing: &'static str, path: &FilePath) -> impl Fn(std::io::Error) -> Error {

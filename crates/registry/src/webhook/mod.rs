@@ -1,8 +1,8 @@
 //! Webhooks: who wants to be told of what, and the telling of it.
 //!
 //! What is to be told is written in the same transaction as what happened, so that neither a crash nor a receiver that is
-//! down loses it; [`WebhookSender`] takes it from there, signs it, and tries until it is taken or it has tried often enough, which is
-//! reached. The outbox is bounded: past [`OUTBOX_MAX`] waiting deliveries further ones are dropped, which the log says.
+//! down loses it; [`WebhookSender`] takes it from there, signs it, and tries until it is taken or was tried often enough. The
+//! outbox is bounded: past [`OUTBOX_MAX`] waiting deliveries further ones are dropped, which the log says.
 
 mod book;
 mod document;

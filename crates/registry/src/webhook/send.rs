@@ -93,7 +93,7 @@ impl WebhookSender {
             if let Err(error) = self.round().await {
                 tracing::error!(%error, "the outbox of webhooks could not be worked on");
             }
-            drop(tokio::time::timeout(SLEEP, self.registry.told.notified()).await);
+            let _woken_or_not = tokio::time::timeout(SLEEP, self.registry.told.notified()).await;
         }
     }
 
