@@ -228,6 +228,14 @@ def test_what_we_do_not_have_is_named(server):
     assert deep.status_code == 400
 
 
+def test_who_is_refused_is_told_in_mlflows_form(server):
+    path = server.url + "/api/2.0/mlflow/experiments/get?experiment_id=0"
+    key = requests.get(path, headers={"authorization": "Bearer no-such-key"}, timeout=10)
+    assert (key.status_code, key.json()["error_code"]) == (401, "UNAUTHENTICATED"), key.text
+    host = requests.get(path, headers={"host": "elsewhere.example"}, timeout=10)
+    assert (host.status_code, host.json()["error_code"]) == (403, "PERMISSION_DENIED"), host.text
+
+
 # metrics
 
 

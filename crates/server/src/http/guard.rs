@@ -10,6 +10,7 @@ use mainspring_catalog::{Change, Principal};
 use mainspring_govern::{Resource, Unauthenticated};
 
 use crate::app::App;
+use crate::faces::mlflow;
 use crate::http::Problem;
 
 /// Who sent a request; handlers take it as an extension.
@@ -50,6 +51,8 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
             request.extensions_mut().insert(Caller { principal });
             secured(next.run(request).await)
         }
+        // MLflow's client reads errors in its own form alone
+        Err(refused) if mlflow::has_path(request.uri().path()) => secured(mlflow::refused(refused)),
         Err(refused) => secured(refused.into_response()),
     }
 }

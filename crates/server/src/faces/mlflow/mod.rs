@@ -29,9 +29,11 @@ mod wire;
 
 use axum::Router;
 use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 
 use crate::app::App;
+use crate::http::Problem;
 use error::{Code, Refused};
 
 /// The release of MLflow whose API this is; clients compare it with their own.
@@ -75,6 +77,19 @@ pub fn router(app: App) -> Router {
         .fold(routes, |routes, path| routes.route(&path, any(unknown)))
         .method_not_allowed_fallback(other_method)
         .with_state(app)
+}
+
+/// Whether a path is of this face.
+#[must_use]
+pub fn has_path(path: &str) -> bool {
+    let ours = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(['2', '3']));
+    ours("/api/") || ours("/ajax-api/")
+}
+
+/// A refusal from before this face was reached, in its form.
+#[must_use]
+pub fn refused(problem: Problem) -> Response {
+    Refused::from(problem).into_response()
 }
 
 /// Registers routes under both prefixes.
