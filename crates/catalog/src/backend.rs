@@ -45,6 +45,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Reads a run's metrics, ordered by key, step and time.
     async fn metrics(&self, run: &str, key: Option<&str>) -> Result<Vec<Metric>>;
 
+    /// Reads a page of edges in the order of input, output and kind: those after an edge, of one input or of all.
+    async fn edges(&self, after: Option<&Edge>, from: Option<&str>, limit: usize) -> Result<Vec<Edge>>;
+
     /// Reads the edges that end at a node.
     async fn edges_to(&self, node: &str) -> Result<Vec<Edge>>;
 

@@ -108,6 +108,15 @@ impl Catalog {
         self.backend.metrics(run, key).await
     }
 
+    /// Reads a page of all lineage edges, or of those from one input, ordered by input, output and kind: at most `limit`
+    /// (never more than [`MAX_PAGE`](crate::MAX_PAGE)), after the last edge of the page before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn edges(&self, after: Option<&Edge>, from: Option<&str>, limit: usize) -> Result<Vec<Edge>> {
+        self.backend.edges(after, from, limit.min(crate::MAX_PAGE)).await
+    }
+
     /// Reads what was made from a node.
     ///
     /// # Errors

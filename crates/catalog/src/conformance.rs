@@ -59,6 +59,7 @@ pub(crate) async fn suite(empty: impl AsyncFn() -> Arc<dyn Backend>) {
     metrics_keep_every_float(fresh().await).await;
     lineage_walks_up_and_down_but_not_sideways(fresh().await).await;
     lineage_of_a_cycle_ends(fresh().await).await;
+    pages_of_edges_hold_each_once(fresh().await).await;
     audit_says_who_did_what(fresh().await).await;
     audit_chain_verifies_and_witnesses(fresh().await).await;
     concurrent_counters_lose_no_update(fresh().await).await;
@@ -270,6 +271,30 @@ async fn lineage_walks_up_and_down_but_not_sideways(catalog: Catalog) {
     assert_eq!(sorted(catalog.edges_from("table").await.unwrap()), pick(&[1, 2]));
     assert_eq!(sorted(catalog.edges_to("model").await.unwrap()), pick(&[1, 4]));
     assert_eq!(catalog.edges_to("table").await.unwrap().len(), 1, "the same edge twice is one edge");
+}
+
+async fn pages_of_edges_hold_each_once(catalog: Catalog) {
+    let edges: Vec<Edge> = ["a", "ab", "b"]
+        .into_iter()
+        .flat_map(|from| ["x", "y"].map(|to| [Edge::new(from, to, "makes"), Edge::new(from, to, "reads")]))
+        .flatten()
+        .collect();
+    catalog.commit(change("l").edges(edges.iter().rev().cloned())).await.unwrap();
+
+    let mut paged: Vec<Edge> = vec![];
+    loop {
+        let page = catalog.edges(paged.last(), None, 5).await.unwrap();
+        let is_last = page.len() < 5;
+        paged.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    let first = catalog.edges(None, Some("a"), 3).await.unwrap();
+    let rest = catalog.edges(first.last(), Some("a"), 3).await.unwrap();
+
+    assert_eq!(paged, edges);
+    assert_eq!([first, rest].concat(), edges[..4], "those of `ab` are another node's");
 }
 
 async fn lineage_of_a_cycle_ends(catalog: Catalog) {

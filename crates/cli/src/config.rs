@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use mainspring_flow::openlineage::Destination;
 use mainspring_govern::Authorizer;
-use mainspring_spec::{Project, Target};
+use mainspring_spec::{Project, QueryLimits, Target};
 use serde::Serialize;
 
 use crate::args::Cli;
@@ -133,6 +133,7 @@ impl Place {
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7878))),
             grpc,
             lineage: self.lineage(target),
+            query: target.query.clone(),
         })
     }
 
@@ -192,6 +193,8 @@ pub struct Config {
     pub grpc: Option<SocketAddr>,
     /// Who is told of runs.
     pub lineage: Option<Destination>,
+    /// How much one query by a client may bring.
+    pub query: QueryLimits,
 }
 
 fn does_not_validate(diagnostics: &mainspring_spec::Diagnostics) -> Failure {

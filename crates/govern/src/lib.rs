@@ -25,7 +25,7 @@ mod privacy;
 
 pub use access::{ACTIONS, Authorizer, Denied, Resource, Role, Roles, default_policy};
 pub use error::{Error, PolicyProblem};
-pub use identity::{ApiKey, CreatedKey, Identity, NewKey, Secret, Unauthenticated};
+pub use identity::{ApiKey, CreatedKey, Identity, NewKey, Secret, Unauthenticated, presented_key};
 pub use mainspring_catalog::{Principal, PrincipalKind};
 pub use network::{AllowedHosts, ForbiddenHost, RefusedBind, check_bind};
 pub use outbound::{ForbiddenDestination, Reach, is_public, resolve};

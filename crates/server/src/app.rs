@@ -16,6 +16,8 @@ use mainspring_watch::Watch;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::Notify;
 
+use crate::query::RowLimits;
+
 /// The layers that depend on the declared project; made anew when another project is applied.
 #[derive(Clone)]
 pub struct Layers {
@@ -55,6 +57,8 @@ pub struct Parts {
     pub started_at: Timestamp,
     /// Tells webhooks what happened.
     pub webhooks: WebhookSender,
+    /// How many rows a query may bring, by who asks.
+    pub row_limits: RowLimits,
     /// Names by which browsers may call this server.
     pub hosts: Arc<AllowedHosts>,
     /// Told when what is applied, asked for or live has changed, so that nobody waits for the next look.

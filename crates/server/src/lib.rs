@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod http;
 mod listener;
 mod operate;
+pub mod query;
 mod routes;
 pub mod views;
 

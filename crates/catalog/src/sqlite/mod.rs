@@ -61,6 +61,10 @@ impl Backend for SqliteBackend {
         read::metrics(&self.readers, run, key).await
     }
 
+    async fn edges(&self, after: Option<&Edge>, from: Option<&str>, limit: usize) -> Result<Vec<Edge>> {
+        read::edge_page(&self.readers, after, from, limit).await
+    }
+
     async fn edges_to(&self, node: &str) -> Result<Vec<Edge>> {
         read::edges(&self.readers, include_str!("sql/edges_to.sql"), node).await
     }

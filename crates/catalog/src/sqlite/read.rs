@@ -90,6 +90,29 @@ pub(super) async fn edges(pool: &SqlitePool, sql: &'static str, node: &str) -> R
     rows.map_err(storage(DOING))?.iter().map(|row| edge(row).map_err(storage(DOING))).collect()
 }
 
+pub(super) async fn edge_page(
+    pool: &SqlitePool,
+    after: Option<&Edge>,
+    from: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Edge>> {
+    let start = match (after, from) {
+        (Some(after), _) => (after.from.as_str(), after.to.as_str(), after.kind.as_str()),
+        (None, from) => (from.unwrap_or_default(), "", ""),
+    };
+    // No node sorts behind the last character there is.
+    let end = from.map_or_else(|| char::MAX.to_string(), ToOwned::to_owned);
+    let rows = sqlx::query(include_str!("sql/edges.sql"))
+        .bind(start.0)
+        .bind(start.1)
+        .bind(start.2)
+        .bind(end)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(pool)
+        .await;
+    rows.map_err(storage(DOING))?.iter().map(|row| edge(row).map_err(storage(DOING))).collect()
+}
+
 pub(super) async fn lineage(pool: &SqlitePool, node: &str, depth: u32) -> Result<Vec<Edge>> {
     let rows = sqlx::query(include_str!("sql/lineage.sql"))
         .bind(node)

@@ -16,6 +16,7 @@ use mainspring_flow::{FlowRun, RunRequest, RunState, TaskRun};
 use mainspring_govern::{AllowedHosts, Reach, check_bind};
 use mainspring_registry::WebhookSender;
 use mainspring_serve::{LakeSink, ServeConfig, ServeEngine, Sources};
+use mainspring_server::query::RowLimits;
 use mainspring_server::{App, Layers, Parts};
 use mainspring_spec::Project;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
         layers: layers.clone(),
         metrics: Arc::new(metrics),
         started_at: jiff::Timestamp::now(),
+        row_limits: RowLimits::declared(&stores.config.query).map_err(|words| anyhow!(words))?,
         hosts: Arc::new(AllowedHosts::new(address, &[])),
         webhooks: webhooks.clone(),
         changed: changed.clone(),

@@ -1,11 +1,14 @@
 //! From a request's credentials to a principal. No database is asked: the keys are in memory.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Principal};
 use subtle::ConstantTimeEq;
@@ -92,8 +95,8 @@ impl Identity {
             let at_the_machine = peer.to_canonical().is_loopback() && self.loopback_is_owner;
             return if at_the_machine { Ok(Principal::local_owner()) } else { Err(Unauthenticated::Missing) };
         };
-        let key = bearer(header).ok_or(Unauthenticated::Malformed)?;
-        match self.holder(key, Timestamp::now()) {
+        let key = presented_key(header).ok_or(Unauthenticated::Malformed)?;
+        match self.holder(&key, Timestamp::now()) {
             Some(principal) => Ok(principal),
             None => Err(match self.attempts.wrong(peer, Instant::now()) {
                 Some(wait) => Unauthenticated::TooManyAttempts { retry_after_seconds: wait.as_secs().max(1) },
@@ -146,12 +149,26 @@ impl LiveKey {
     }
 }
 
-/// The token of a `Bearer` header (RFC 6750); the scheme's case does not matter.
-fn bearer(header: &str) -> Option<&str> {
+/// The key in a header: the token of `Bearer` (RFC 6750), or the password of `Basic` (RFC 7617), for clients that know
+/// nothing but a user and a password. The user's name counts for nothing: a key names its holder. The scheme's case does
+/// not matter.
+#[must_use]
+pub fn presented_key(header: &str) -> Option<Cow<'_, str>> {
     if header.len() > MAX_HEADER_BYTES {
         return None;
     }
     let (scheme, token) = header.trim().split_once(' ')?;
     let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    if token.is_empty() {
+        return None;
+    }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(token.into());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
+    let (_, password) = pair.split_once(':')?;
+    (!password.is_empty()).then(|| password.to_owned().into())
 }

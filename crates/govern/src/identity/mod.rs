@@ -7,5 +7,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use authenticate::{Identity, Unauthenticated};
+pub use authenticate::{Identity, Unauthenticated, presented_key};
 pub use key::{ApiKey, CreatedKey, NewKey, Secret};

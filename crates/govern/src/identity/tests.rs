@@ -7,6 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mainspring_catalog::{AuditQuery, Catalog, Principal, PrincipalKind};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::{Authorizer, Error, Resource, Role, check_bind};
 
@@ -95,10 +98,32 @@ async fn wrong_keys_are_wrong_from_everywhere() {
             assert_eq!(identity.authenticate(Some(&header), peer), Err(Unauthenticated::Wrong), "{key} {peer}");
         }
     }
-    for header in ["", "Bearer", "Bearer ", "Basic YTpi", &right, &format!("Bearer {}", "x".repeat(5_000))] {
+    for header in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTo=",
+        "Basic !",
+        "Digest YTpi",
+        &right,
+        &format!("Bearer {}", "x".repeat(5_000)),
+    ] {
         let answer = identity.authenticate(Some(header), "127.0.0.1".parse().unwrap());
         assert_eq!(answer, Err(Unauthenticated::Malformed), "{header}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_knows_only_passwords_sends_the_key_as_one() {
+    let identity = identity().await;
+    let created = identity.create_key(&Principal::local_owner(), NewKey::user("ada", Role::Admin)).await.unwrap();
+    let basic = |pair: String| format!("basic {}", STANDARD.encode(pair));
+
+    let right = identity.authenticate(Some(&basic(format!("whoever:{}", created.secret.reveal()))), elsewhere());
+    let wrong = identity.authenticate(Some(&basic("ada:password".into())), elsewhere());
+
+    assert_eq!(right, Ok(Principal::user("ada")));
+    assert_eq!(wrong, Err(Unauthenticated::Wrong));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use mainspring_serve::{Endpoint, ServeEngine};
 use crate::app::App;
 
 pub mod feast;
+pub mod flight;
 pub mod lineage;
 pub mod mlflow;
 pub mod oip;

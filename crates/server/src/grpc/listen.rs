@@ -48,7 +48,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let health = HealthReporter::new();
-    let routes = services::services(&app, health.clone()).map_err(std::io::Error::other)?;
+    let routes = services::services(&app, health.clone())?;
     let guarded = routes
         .into_axum_router()
         .layer(middleware::from_fn_with_state(app.clone(), guard))

@@ -6,6 +6,9 @@ use crate::diagnostic::quote;
 use crate::graph::{ObjectKind, ObjectRef};
 use crate::model::{LineageTarget, Target};
 
+/// What roles are called; the access layer gives them their meaning.
+const ROLES: [&str; 5] = ["caller", "viewer", "editor", "admin", "owner"];
+
 pub(super) fn check(context: &mut Context<'_>) {
     let file = &context.project.file;
     let object = ObjectRef::new(ObjectKind::Project, &file.project);
@@ -45,6 +48,17 @@ fn check_target(context: &mut Context<'_>, object: &ObjectRef, name: &str, targe
         let message = format!("{} is not an amount of memory", quote(memory));
         let path: Path<'_> = &["targets".into(), name.into(), "memory".into()];
         context.report(object, path, "wrong_value", message, "write for example `512MiB` or `4GiB`");
+    }
+    for whose in target.query.rows_of.keys() {
+        let is_principal =
+            whose.split_once(':').is_some_and(|(kind, name)| ["user", "service"].contains(&kind) && !name.is_empty());
+        if !is_principal && !ROLES.contains(&whose.as_str()) {
+            let message = format!("{} is neither a role nor a principal", quote(whose));
+            let path: Path<'_> =
+                &["targets".into(), name.into(), "query".into(), "rows_of".into(), whose.as_str().into()];
+            let help = "write caller, viewer, editor, admin or owner, or `user:NAME` or `service:NAME`";
+            context.report(object, path, "wrong_value", message, help);
+        }
     }
     for (key, address) in [("listen", &target.listen), ("grpc", &target.grpc)] {
         if let Some(address) = address

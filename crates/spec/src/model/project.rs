@@ -47,6 +47,9 @@ pub struct Target {
     pub grpc: Option<String>,
     /// Who is told of runs in OpenLineage's terms. By default nobody.
     pub lineage: Option<LineageTarget>,
+    /// How much one query by a client may bring.
+    #[serde(default)]
+    pub query: QueryLimits,
 }
 
 /// Who is told of runs in OpenLineage's terms: one of the two.
@@ -57,6 +60,30 @@ pub struct LineageTarget {
     pub url: Option<String>,
     /// The file that events are appended to, one a line; a relative path starts at the project folder.
     pub file: Option<String>,
+}
+
+/// How much one query by a client may bring. A result that would be longer is refused, never cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueryLimits {
+    /// The most rows of one result, for everybody who is not named in `rows_of`.
+    #[serde(default = "rows_of_everyone")]
+    pub rows: u64,
+    /// The most rows of one result, by role (`viewer`) or by principal (`service:dashboard`). A principal's own entry
+    /// counts before those of its roles; of several roles the highest counts.
+    #[serde(default)]
+    pub rows_of: BTreeMap<String, u64>,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { rows: rows_of_everyone(), rows_of: BTreeMap::new() }
+    }
+}
+
+/// A billion rows of ten numbers are 80 GB: nobody wants more by accident, and a copy of a table has better ways.
+const fn rows_of_everyone() -> u64 {
+    1_000_000_000
 }
 
 /// A whole project folder, read and checked: every reference in it resolves.

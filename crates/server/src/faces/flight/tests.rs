@@ -1,0 +1,250 @@
+//! The service over a port of its own, asked by the client of `arrow-flight`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
+use arrow_flight::FlightInfo;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::sql::{CommandGetTables, CommandStatementIngest};
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use mainspring_catalog::{AuditQuery, Catalog, Outcome, Principal};
+use mainspring_features::{FeatureStore, FjallStore};
+use mainspring_flow::{Engine, PlatformWork};
+use mainspring_govern::{AllowedHosts, Authorizer, Identity, NewKey, Reach, Role};
+use mainspring_ingest::Ingestor;
+use mainspring_lake::{Lake, LakeConfig, WriteId, stream_of};
+use mainspring_registry::{Registry, WebhookSender};
+use mainspring_serve::{LakeSink, ServeConfig, ServeEngine};
+use mainspring_spec::{Project, QueryLimits};
+use mainspring_train::TrainContext;
+use mainspring_watch::Watch;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Status};
+
+use crate::app::{App, Layers, Parts};
+use crate::http::Caller;
+use crate::query::RowLimits;
+
+const SOURCE: &str = "source: orders
+path: orders.csv
+columns:
+  - {name: order_id, type: int64}
+  - {name: email, type: string, personal: true}
+key: [order_id]
+";
+
+/// A server over a thousand orders; `ada` administers it, `vera` looks.
+struct Service {
+    app: App,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+async fn app(folder: &std::path::Path) -> App {
+    std::fs::write(folder.join("mainspring.yaml"), "project: shop\n").unwrap();
+    std::fs::create_dir(folder.join("sources")).unwrap();
+    std::fs::write(folder.join("sources/orders.yaml"), SOURCE).unwrap();
+    let project: Arc<Project> = Arc::new(mainspring_spec::load(folder).unwrap());
+    let catalog = Catalog::open("sqlite::memory:").await.unwrap();
+    let config = LakeConfig {
+        root: folder.join("lake").display().to_string(),
+        memory_bytes: 64 << 20,
+        spill_dir: folder.join("spill"),
+        threads: 2,
+    };
+    let lake = Lake::open(config).await.unwrap();
+    let ids = Int64Array::from_iter_values(0..1_000);
+    let emails = StringArray::from_iter_values((0..1_000).map(|id| format!("p{id}@example.org")));
+    let rows =
+        RecordBatch::try_from_iter([("order_id", Arc::new(ids) as _), ("email", Arc::new(emails) as _)]).unwrap();
+    let id = WriteId { app: "test".into(), sequence: 1 };
+    let orders = "sources.orders".parse().unwrap();
+    lake.append(&orders, stream_of(rows.schema(), vec![rows]), id).await.unwrap();
+    let registry = Registry::new(catalog.clone(), folder.join("artifacts"));
+    let identity = Identity::open(catalog.clone()).await.unwrap();
+    for (name, role) in [("ada", Role::Admin), ("vera", Role::Viewer), ("carl", Role::Caller)] {
+        identity.create_key(&Principal::local_owner(), NewKey::user(name, role)).await.unwrap();
+    }
+    let online = Arc::new(FjallStore::open(folder.join("online")).unwrap());
+    let features = FeatureStore::open(lake.clone(), catalog.clone(), online, project.clone());
+    let watch = Watch::new(lake.clone(), catalog.clone(), registry.clone(), project.clone());
+    let work = PlatformWork {
+        ingestor: Ingestor::new(lake.clone(), catalog.clone(), project.clone()),
+        features: features.clone(),
+        training: TrainContext {
+            lake: lake.clone(),
+            features: features.clone(),
+            registry: registry.clone(),
+            project: project.clone(),
+        },
+        watch: watch.clone(),
+    };
+    let layers = Layers {
+        project: project.clone(),
+        features,
+        watch,
+        authorizer: Arc::new(Authorizer::new(&project.policies).unwrap().with_roles(identity.roles())),
+        flow: Engine::new(catalog.clone(), Arc::new(work), 1),
+    };
+    let limits = QueryLimits { rows: 1_000_000, rows_of: [("viewer".to_owned(), 10)].into() };
+    App::new(Parts {
+        webhooks: WebhookSender::new(registry.clone(), Reach::Public),
+        serve: ServeEngine::new(ServeConfig::default(), Arc::new(LakeSink::new(lake.clone()))),
+        catalog,
+        lake,
+        registry,
+        identity,
+        layers: Arc::new(ArcSwap::from_pointee(layers)),
+        metrics: Arc::default(),
+        started_at: Timestamp::now(),
+        changed: Arc::default(),
+        row_limits: RowLimits::declared(&limits).unwrap(),
+        hosts: Arc::new(AllowedHosts::new("127.0.0.1:1".parse().unwrap(), &[])),
+    })
+}
+
+async fn start() -> Service {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(folder.path()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    // stands for the guard of the port, which is tested where it is
+    let named = |mut request: Request<()>| -> Result<Request<()>, Status> {
+        let name = request.metadata().get("x-caller").and_then(|name| name.to_str().ok()).map(ToOwned::to_owned);
+        if let Some(name) = name {
+            request.extensions_mut().insert(Caller { principal: Principal::user(name) });
+        }
+        Ok(request)
+    };
+    let service = InterceptedService::new(super::service(app.clone()).unwrap(), named);
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+    Service { app, address, _folder: folder }
+}
+
+impl Service {
+    async fn client(&self, name: &str) -> FlightSqlServiceClient<Channel> {
+        let channel = Endpoint::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
+        let mut client = FlightSqlServiceClient::new(channel);
+        client.set_header("x-caller", name);
+        client
+    }
+}
+
+async fn read(client: &mut FlightSqlServiceClient<Channel>, info: &FlightInfo) -> Result<RecordBatch, String> {
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let stream = client.do_get(ticket).await.map_err(|error| error.to_string())?;
+    let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(|error| error.to_string())?;
+    let schema = info.clone().try_decode_schema().unwrap();
+    Ok(arrow::compute::concat_batches(&Arc::new(schema), &batches).unwrap())
+}
+
+async fn ask(client: &mut FlightSqlServiceClient<Channel>, sql: &str) -> Result<RecordBatch, String> {
+    let info = client.execute(sql.to_owned(), None).await.map_err(|error| error.to_string())?;
+    read(client, &info).await
+}
+
+fn first(batch: &RecordBatch) -> i64 {
+    batch.column(0).as_primitive::<Int64Type>().value(0)
+}
+
+#[tokio::test]
+async fn tables_views_and_older_versions_are_read_by_sql() {
+    let service = start().await;
+    let mut ada = service.client("ada").await;
+
+    assert_eq!(first(&ask(&mut ada, "SELECT count(*) FROM orders").await.unwrap()), 1_000);
+    assert_eq!(first(&ask(&mut ada, "SELECT sum(order_id) FROM sources.\"orders@0\"").await.unwrap()), 499_500);
+    assert_eq!(first(&ask(&mut ada, "SELECT count(*) FROM platform.audit").await.unwrap()), 3, "three keys were made");
+    assert!(ask(&mut ada, "SELECT * FROM orders_").await.unwrap_err().contains("did you mean sources.orders"));
+    assert!(ask(&mut ada, "SELECT * FROM sources.\"orders@9\"").await.unwrap_err().contains("no version 9"));
+    assert!(ask(&mut ada, "DROP TABLE orders").await.unwrap_err().contains("only queries are run here"));
+    let sneaky = "EXPLAIN ANALYZE INSERT INTO sources.orders SELECT * FROM sources.orders";
+    assert!(ask(&mut ada, sneaky).await.unwrap_err().contains("only queries are run here"));
+    let nothing = futures::stream::iter(Vec::<Result<RecordBatch, arrow_flight::error::FlightError>>::new());
+    let ingested = ada.execute_ingest(CommandStatementIngest::default(), nothing).await;
+    assert!(ingested.is_err());
+}
+
+#[tokio::test]
+async fn each_reads_what_the_policy_and_the_marks_allow() {
+    let service = start().await;
+    let (mut ada, mut vera) = (service.client("ada").await, service.client("vera").await);
+    let mut carl = service.client("carl").await;
+
+    assert_eq!(ask(&mut ada, "SELECT * FROM orders").await.unwrap().num_columns(), 2);
+    let seen = ask(&mut vera, "SELECT * FROM orders LIMIT 3").await.unwrap();
+    assert_eq!((seen.num_columns(), seen.schema().field(0).name().as_str()), (1, "order_id"));
+    let hidden = ask(&mut vera, "SELECT count(*) FROM orders WHERE email LIKE 'p1%'").await.unwrap_err();
+    assert!(hidden.contains("tells of persons") && hidden.contains("table.read_personal"), "{hidden}");
+    assert!(ask(&mut vera, "SELECT * FROM platform.audit").await.unwrap_err().contains("audit.read"));
+    assert!(ask(&mut carl, "SELECT 1 FROM orders").await.unwrap_err().contains("table.read"));
+    let long = ask(&mut vera, "SELECT order_id FROM orders").await.unwrap_err();
+    assert!(long.contains("more than 10 rows") && long.contains("query.rows_of.viewer"), "{long}");
+
+    let asked = AuditQuery { action: Some("table.read_personal".into()), ..AuditQuery::default() };
+    let entries = service.app.catalog.audit(asked).await.unwrap();
+    assert_eq!((entries.len(), entries[0].outcome), (1, Outcome::Denied));
+    let every = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
+    let info = carl.get_tables(every.clone()).await.unwrap();
+    assert_eq!(read(&mut carl, &info).await.unwrap().num_rows(), 0);
+    let info = ada.get_tables(every).await.unwrap();
+    assert_eq!(read(&mut ada, &info).await.unwrap().num_rows(), 11);
+}
+
+#[tokio::test]
+async fn a_ticket_is_of_no_use_to_another_and_nobody_unnamed_is_answered() {
+    let service = start().await;
+    let (mut ada, mut vera) = (service.client("ada").await, service.client("vera").await);
+    let info = ada.execute("SELECT email FROM orders".into(), None).await.unwrap();
+
+    assert!(read(&mut vera, &info).await.unwrap_err().contains("given to somebody else"));
+    let channel = Endpoint::from_shared(service.address.clone()).unwrap().connect().await.unwrap();
+    let mut nobody = FlightSqlServiceClient::new(channel);
+    assert!(ask(&mut nobody, "SELECT 1").await.unwrap_err().contains("does not say who asks"));
+    assert_eq!(read(&mut ada, &info).await.unwrap().num_rows(), 1_000);
+}
+
+#[tokio::test]
+async fn prepared_statements_run_once_for_each_row_of_values() {
+    let service = start().await;
+    let mut ada = service.client("ada").await;
+    let mut prepared =
+        ada.prepare("SELECT order_id FROM orders WHERE order_id = ? AND email = ?".into(), None).await.unwrap();
+    assert_eq!(prepared.parameter_schema().unwrap().fields().len(), 2);
+
+    assert!(prepared.execute().await.unwrap_err().to_string().contains("no values are bound"));
+    let ids = Int64Array::from(vec![7, 8, 9]);
+    let emails = StringArray::from(vec!["p7@example.org", "nobody", "p9@example.org"]);
+    let values = RecordBatch::try_from_iter([("1", Arc::new(ids) as _), ("2", Arc::new(emails) as _)]).unwrap();
+    prepared.set_parameters(values).unwrap();
+    let info = prepared.execute().await.unwrap();
+    let found = read(&mut ada, &info).await.unwrap();
+    assert_eq!(found.column(0).as_primitive::<Int64Type>().values(), &[7, 9]);
+    prepared.close().await.unwrap();
+    assert!(read(&mut ada, &info).await.unwrap_err().contains("no such prepared statement"));
+}
+
+#[tokio::test]
+async fn a_query_whose_reader_goes_away_gives_its_place_back() {
+    let service = start().await;
+    let mut ada = service.client("ada").await;
+    for _ in 0..40 {
+        let info = ada.execute("SELECT value FROM generate_series(1, 100000000000)".into(), None).await.unwrap();
+        let mut stream = loop {
+            // places come back as soon as the server has seen the reader go
+            match ada.do_get(info.endpoint[0].ticket.clone().unwrap()).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        assert!(stream.try_next().await.unwrap().is_some());
+    }
+    assert_eq!(first(&ask(&mut ada, "SELECT 1").await.unwrap()), 1);
+}
