@@ -40,7 +40,7 @@ impl Registry {
             },
             Err(error) => return Err(error),
         }
-        let tags = [("format", imported.format.as_str()), ("objective", &imported.objective), ("file", file)];
+        let tags = [("format", imported.format.as_str()), ("objective", imported.objective.as_str()), ("file", file)];
         let version = ModelVersion {
             model: model.into(),
             version: 0,
