@@ -3,7 +3,6 @@
 import csv
 import pathlib
 import random
-import re
 
 import adbc_driver_flightsql.dbapi as flight_sql
 import pytest
@@ -17,17 +16,35 @@ SPOILT = 3
 """Rows of the file that break a rule."""
 
 
+BASKET = """
+entity: basket
+keys: [{name: items, type: int64}]
+---
+feature_view: basket_latest
+entity: basket
+sql: SELECT items, ordered_at, amount AS last_amount FROM orders
+event_time: ordered_at
+features: {last_amount: the amount of the last basket of that size}
+"""
+
+
 def write_orders(path: pathlib.Path):
     chance = random.Random(7)
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["order_id", "ordered_at", "email", "amount", "items", "returned"])
-        for number in range(ORDERS + SPOILT):
-            amount = "much" if number >= ORDERS else round(chance.uniform(1, 500), 2)
-            items = chance.randint(1, 9)
-            returned = "yes" if number < ORDERS and amount * items > 900 else "no"
+        for number in range(ORDERS):
+            amount, items = round(chance.uniform(1, 500), 2), chance.randint(1, 9)
             at = f"2024-{1 + number % 12:02}-{1 + number % 28:02} {number % 24:02}:30:00"
+            returned = "yes" if amount * items > 900 else "no"
             rows.writerow([f"O{number:05}", at, f"p{number % 50}@example.org", amount, items, returned])
+
+
+def spoil(path: pathlib.Path):
+    """Adds rows whose amount is no number."""
+    with path.open("a") as file:
+        for number in range(SPOILT):
+            file.write(f"S{number:05},2024-03-01 10:30:00,p1@example.org,much,3,no\n")
 
 
 @pytest.fixture(scope="session")
@@ -38,16 +55,15 @@ def project(tmp_path_factory):
     write_orders(orders)
     words = ["--label", "returned", "--time", "ordered_at", "--key", "order_id"]
     mainspring(folder, "init", "--from", orders, *words)
+    spoil(orders)
     source = folder / "sources/orders.yaml"
-    text, marked = re.subn(r"(name: email\b)", r"\1, personal: true", source.read_text())
-    if not marked or "{name: email" not in text:
-        text = re.sub(r"^(\s*- name: email)$", r"\1\n    personal: true", source.read_text(), flags=re.M)
+    text = source.read_text().replace("{name: email, type: string", "{name: email, personal: true, type: string")
     assert "personal: true" in text, text
     source.write_text(text)
+    (folder / "features/basket.yaml").write_text(BASKET)
     with (folder / "mainspring.yaml").open("a") as file:
-        file.write(
-            "\ntargets:\n  dev:\n    query:\n      rows: 50000000\n      rows_of: {viewer: 5000, 'user:board': 100}\n"
-        )
+        limits = "{rows: 50000000, rows_of: {viewer: 5000, 'user:board': 100}}"
+        file.write(f"\ntargets:\n  dev:\n    query: {limits}\n")
     mainspring(folder, "apply")
     mainspring(folder, "run")
     return folder

@@ -60,7 +60,8 @@ def test_columns_that_tell_of_persons_are_for_those_who_may(ask, connect, keys):
         "SELECT o.order_id FROM orders o ORDER BY o.email LIMIT 1",
         "SELECT count(DISTINCT email) FROM orders",
         'SELECT email FROM sources."orders@0"',
-        "SELECT row FROM quarantine.orders",
+        'SELECT "row" FROM quarantine.orders',
+        "SELECT reason FROM quarantine.orders",
     ]:
         with pytest.raises(adbc_driver_manager.Error, match="tells of persons and is not shown.*table.read_personal"):
             ask("viewer", sql)
@@ -113,7 +114,7 @@ def test_tickets_cannot_be_made_up(server):
         packed("CommandPreparedStatementQuery", field(1, b"\0" * 16)),
         packed("NoSuchCommand", b""),
     ]:
-        with pytest.raises(flight.FlightError):
+        with pytest.raises(pa.ArrowException):
             client.client.do_get(flight.Ticket(bad), client.options).read_all()
 
 
@@ -134,14 +135,14 @@ def test_prepared_statements_are_their_owners(server, keys):
     assert admin.read(admin.info_of("CommandPreparedStatementQuery", field(1, handle))).to_pylist() == [
         {"order_id": "O00002"}
     ]
-    with pytest.raises(flight.FlightError, match="no such prepared statement"):
+    with pytest.raises(pa.ArrowException, match="no such prepared statement"):
         viewer.info_of("CommandPreparedStatementQuery", field(1, handle))
-    with pytest.raises(flight.FlightError, match="no such prepared statement"):
+    with pytest.raises(pa.ArrowException, match="no such prepared statement"):
         viewer.bind(handle, pa.table({"a": ["O00003"]}))
     viewer.close_statement(handle)
     assert admin.read(info).num_rows == 1
     admin.close_statement(handle)
-    with pytest.raises(flight.FlightError, match="no such prepared statement"):
+    with pytest.raises(pa.ArrowException, match="no such prepared statement"):
         admin.read(info)
 
 
@@ -151,16 +152,16 @@ def test_statements_that_are_never_closed_make_room_for_new_ones(server, keys):
 
     newest = client.info_of("CommandPreparedStatementQuery", field(1, handles[-1]))
     assert client.read(newest).to_pylist() == [{"number": 69}]
-    with pytest.raises(flight.FlightError, match="no such prepared statement"):
+    with pytest.raises(pa.ArrowException, match="no such prepared statement"):
         client.info_of("CommandPreparedStatementQuery", field(1, handles[0]))
 
 
 def test_too_many_bound_values_are_refused(server):
     client = Client(server.grpc)
-    handle = client.prepare("SELECT $1 AS a")
-    with pytest.raises(flight.FlightError, match="1001 rows are bound"):
-        client.bind(handle, pa.table({"a": list(range(1_001))}))
-    with pytest.raises(flight.FlightError, match="take more than"):
+    handle = client.prepare("SELECT * FROM orders WHERE order_id = $1")
+    with pytest.raises(pa.ArrowException, match="1001 rows are bound"):
+        client.bind(handle, pa.table({"a": ["x"] * 1_001}))
+    with pytest.raises(pa.ArrowException, match="take more than"):
         client.bind(handle, pa.table({"a": ["x" * 3_000_000]}))
 
 
@@ -169,9 +170,9 @@ def test_a_ticket_does_not_outlive_the_server(tmp_path):
         ticket = Client(server.grpc).info("SELECT 1 AS one").endpoints[0].ticket
     with Server(tmp_path / "empty", "--grpc", "127.0.0.1:0") as server:
         client = Client(server.grpc)
-        with pytest.raises(flight.FlightError, match="started anew"):
+        with pytest.raises(pa.ArrowException, match="started anew"):
             client.client.do_get(ticket).read_all()
         # an empty folder has nothing, and says so kindly
         assert client.read(client.info("SELECT count(*) AS n FROM platform.runs")).to_pylist() == [{"n": 0}]
-        with pytest.raises(flight.FlightError, match="there is no table sources.orders"):
+        with pytest.raises(pa.ArrowException, match="there is no table sources.orders"):
             client.info("SELECT * FROM sources.orders")

@@ -4,6 +4,7 @@ import threading
 import time
 
 import adbc_driver_manager
+import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 
@@ -160,7 +161,7 @@ def test_a_result_over_the_limit_of_its_reader_is_refused_and_not_cut(connect, k
 def test_too_many_queries_at_a_time_are_refused_and_the_rest_go_on(server):
     client = Client(server.grpc)
     readers = []
-    with pytest.raises(flight.FlightError, match="16 queries under way"):
+    with pytest.raises(pa.ArrowException, match="16 queries under way"):
         for _ in range(17):
             reader = client.client.do_get(client.info(LARGE.format(rows=40_000_000)).endpoints[0].ticket)
             readers.append(reader)
@@ -173,7 +174,7 @@ def test_too_many_queries_at_a_time_are_refused_and_the_rest_go_on(server):
         try:
             assert client.read(client.info("SELECT 1 AS one")).num_rows == 1
             break
-        except flight.FlightError:
+        except pa.ArrowException:
             assert time.monotonic() < deadline, "the places of cancelled queries are given back"
             time.sleep(0.1)
 

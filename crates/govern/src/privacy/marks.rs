@@ -52,8 +52,10 @@ impl PrivacyMarks {
             "features" => self.views.get(name).cloned().unwrap_or_default(),
             "training" => self.training.get(name).cloned().unwrap_or_default(),
             "predictions" => self.predictions.get(name).cloned().unwrap_or_default(),
-            // The whole row as text.
-            "quarantine" => only("row", self.sources.get(name).is_some_and(|columns| !columns.is_empty())),
+            // The whole row as text, and the values that broke a rule in words.
+            "quarantine" if self.sources.get(name).is_some_and(|columns| !columns.is_empty()) => {
+                ["reason", "row"].map(ToOwned::to_owned).into()
+            }
             // Labels that were pushed carry the key of an observation of any model.
             "monitoring" => only("key", any && name == "labels"),
             _ => BTreeSet::new(),
@@ -225,7 +227,7 @@ aggregates:
         assert!(!marks.is_personal("features.shop_latest", "last_amount"));
         assert!(marks.is_personal("features.shop_counts", "people_24h"));
         assert!(!marks.is_personal("features.shop_counts", "orders_1h"));
-        assert_eq!(marked("quarantine.orders"), ["row"]);
+        assert_eq!(marked("quarantine.orders"), ["reason", "row"]);
         assert_eq!(marked("monitoring.labels"), ["key"]);
         assert!(marked("features.unknown").is_empty());
     }

@@ -185,7 +185,10 @@ pub async fn table(look: &Look, name: &str, personal: Personal) -> Result<TableD
             quarantine = quarantine_of(look, &bad).await?;
         }
         if !marked.is_empty() {
-            quarantine.iter_mut().for_each(|row| row.row = WITHHELD.into());
+            for row in &mut quarantine {
+                // the reason quotes the values that broke the rule
+                (row.row, row.reason) = (WITHHELD.into(), WITHHELD.into());
+            }
         }
     }
     let description = match table.schema() {
