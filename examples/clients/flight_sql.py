@@ -12,7 +12,7 @@ import sys
 import adbc_driver_flightsql.dbapi as flight_sql
 from adbc_driver_flightsql import DatabaseOptions
 
-uri = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MAINSPRING_GRPC", "grpc://127.0.0.1:7879")
+uri = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MAINSPRING_FLIGHT", "grpc://127.0.0.1:7879")
 key = os.environ.get("MAINSPRING_KEY")
 options = {DatabaseOptions.AUTHORIZATION_HEADER.value: f"Bearer {key}"} if key else {}
 

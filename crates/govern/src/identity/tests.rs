@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use mainspring_catalog::{AuditQuery, Catalog, Principal, PrincipalKind};
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use mainspring_catalog::{AuditQuery, Catalog, Principal, PrincipalKind};
 
 use super::*;
 use crate::{Authorizer, Error, Resource, Role, check_bind};
