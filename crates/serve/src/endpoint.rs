@@ -279,7 +279,7 @@ impl Endpoint {
                     ErrorKind::Overloaded => drop(self.metrics.refused.inc()),
                     ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::NotFound => drop(self.metrics.invalid.inc()),
                     ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Internal => {
-                        drop(self.metrics.failed.inc())
+                        self.metrics.failed.inc();
                     }
                 }
             }
