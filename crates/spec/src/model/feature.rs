@@ -84,7 +84,7 @@ fn online() -> bool {
 }
 
 /// What a [`FeatureView`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ViewKind {
     /// The latest row of a query, as it was known at the moment asked for.
