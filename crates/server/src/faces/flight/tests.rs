@@ -76,6 +76,7 @@ async fn app(folder: &std::path::Path) -> App {
     let features = FeatureStore::open(lake.clone(), catalog.clone(), online, project.clone());
     let watch = Watch::new(lake.clone(), catalog.clone(), registry.clone(), project.clone());
     let work = PlatformWork {
+        catalog: catalog.clone(),
         ingestor: Ingestor::new(lake.clone(), catalog.clone(), project.clone()),
         features: features.clone(),
         training: TrainContext {
