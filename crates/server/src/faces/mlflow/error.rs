@@ -167,7 +167,8 @@ impl From<mainspring_registry::Error> for Refused {
             | Error::NoFile(_)
             | Error::NoLoggedModel(_)
             | Error::NoLoggedModelTag { .. }
-            | Error::NoWebhook(_) => Code::ResourceDoesNotExist,
+            | Error::NoWebhook(_)
+            | Error::NoEndpoint(_) => Code::ResourceDoesNotExist,
             Error::ModelExists(_) => Code::ResourceAlreadyExists,
             Error::ModelName { .. }
             | Error::Stage(_)
@@ -177,7 +178,9 @@ impl From<mainspring_registry::Error> for Refused {
             | Error::LoggedModel(_)
             | Error::Webhook(_)
             | Error::FilePath(_)
-            | Error::TooManyFiles { .. } => Code::InvalidParameterValue,
+            | Error::TooManyFiles { .. }
+            | Error::EndpointName { .. }
+            | Error::EndpointDeclared(_) => Code::InvalidParameterValue,
             Error::Upload { .. } => Code::BadRequest,
             Error::UploadsFull { .. } => Code::RequestLimitExceeded,
             Error::Contended(_) => Code::ResourceConflict,
