@@ -3,6 +3,8 @@
 //! Nothing is kept in memory between the requests of such an upload, so it outlives a restart of the server. Joining reads
 //! the parts once more, which is the price for taking them in any order and of any size.
 
+use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -73,7 +75,7 @@ impl FileStore {
     /// As [`write`](Self::write).
     pub async fn write_part<S, E>(&self, id: UploadId, number: u32, path: &FilePath, content: S) -> Result<String>
     where
-        S: futures::Stream<Item = Result<bytes::Bytes, E>> + Unpin,
+        S: futures::Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
         check(number)?;
@@ -108,16 +110,8 @@ impl FileStore {
                 return Err(refused(format!("part {} is not the one that was sent last", part.number)));
             }
         }
-        let keys: Vec<Path> = parts.iter().map(|part| id.key(part.number)).collect();
-        let store = self.clone();
-        let content = futures::stream::iter(keys)
-            .then(move |key| {
-                let store = store.clone();
-                async move { store.content_of(&key).await.map(|file| file.content) }
-            })
-            .map_err(std::io::Error::other)
-            .try_flatten();
-        let bytes = self.write(path, Box::pin(content)).await?;
+        let keys = parts.iter().map(|part| id.key(part.number)).collect();
+        let bytes = self.write(path, joined(self.clone(), keys)).await?;
         self.drop_parts(id).await?;
         Ok(bytes)
     }
@@ -144,6 +138,15 @@ impl FileStore {
         }
         Ok(())
     }
+}
+
+/// What lies under some keys, one after the other, each opened when it is its turn.
+fn joined(store: FileStore, keys: Vec<Path>) -> BoxStream<'static, std::io::Result<Bytes>> {
+    let content = futures::stream::iter(keys).then(move |key| {
+        let store = store.clone();
+        async move { store.content_of(&key).await.map(|file| file.content) }
+    });
+    content.map_err(std::io::Error::other).try_flatten().boxed()
 }
 
 fn check(number: u32) -> Result<()> {
