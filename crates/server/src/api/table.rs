@@ -4,7 +4,6 @@
 use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{get, post};
-use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::describe::{Described, Gives, Operation, Schemas, Takes};
