@@ -9,7 +9,8 @@ import os
 import sys
 
 # this file is called as the package is: the folder that it lies in is no place to look for the package
-sys.path = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path = [path for path in sys.path if os.path.abspath(path) != HERE]
 
 import httpx  # noqa: E402
 import numpy as np  # noqa: E402

@@ -1,10 +1,17 @@
 """Inference by Triton's client: the same numbers over every form and both ports."""
 
+import queue
+import time
+
+import grpc as plain
+import ml_dtypes
 import numpy as np
 import pytest
 import tritonclient.grpc as over_grpc
 import tritonclient.http as over_http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from harness import mainspring
 
 PORTS = {"http": over_http, "grpc": over_grpc}
 
@@ -23,7 +30,7 @@ def tensor(module, name, array, datatype=None, **how):
 
 def test_one_tensor_of_each_float_type_gives_the_numbers_of_the_native_api(port, wide, late):
     client, module = port
-    assert 0.1 < late.min() + 0.1 and late.max() > 0.7 and late.min() < 0.3, "the model has learned"
+    assert late.max() > 0.6 and late.min() < 0.4, "the model has learned"
     for kind in (np.float64, np.float32):
         result = client.infer("late", [tensor(module, "input", wide.astype(kind))], request_id="r-1")
 
@@ -46,7 +53,7 @@ def test_each_whole_number_and_short_float_type_means_its_numbers(port, native):
     for kind in "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split():
         result = client.infer("late", [tensor(module, "input", zeros_and_ones.astype(kind))])
         np.testing.assert_array_equal(result.as_numpy("prediction"), expected, err_msg=kind)
-    brain = tensor(module, "input", zeros_and_ones.astype(np.float32), "BF16")
+    brain = tensor(module, "input", zeros_and_ones.astype(ml_dtypes.bfloat16))
     np.testing.assert_array_equal(client.infer("late", [brain]).as_numpy("prediction"), expected)
 
 
@@ -142,13 +149,15 @@ def test_requests_may_be_under_way_side_by_side(http, grpc, wide, late):
     handles = [http.async_infer("late", [tensor(over_http, "input", wide)]) for _ in range(20)]
     for handle in handles:
         np.testing.assert_array_equal(handle.get_result().as_numpy("prediction"), late)
-    answers = []
-    calls = [
-        grpc.async_infer("late", [tensor(over_grpc, "input", wide)], callback=lambda *got: answers.append(got))
-        for _ in range(20)
-    ]
-    for call in calls:
-        np.testing.assert_array_equal(call.get_result().as_numpy("prediction"), late)
+    answers = queue.Queue()
+    for _ in range(20):
+        grpc.async_infer(
+            "late", [tensor(over_grpc, "input", wide)], callback=lambda result, error: answers.put((result, error))
+        )
+    for _ in range(20):
+        result, error = answers.get(timeout=30)
+        assert error is None
+        np.testing.assert_array_equal(result.as_numpy("prediction"), late)
 
 
 def test_a_batch_of_a_thousand_rows_and_one_of_none(port, wide, late):
@@ -162,13 +171,10 @@ def test_predictions_of_both_ports_are_in_the_log(platform, port, wide):
     client, module = port
     outputs = [module.InferRequestedOutput("prediction_id")]
     identifiers = client.infer("late", [tensor(module, "input", wide[:2])], outputs=outputs).as_numpy("prediction_id")
-    import time
-
-    from harness import mainspring
-
     wanted = {identifier.decode() for identifier in identifiers}
     for _ in range(50):
-        logged = mainspring(platform.folder, "query", "select prediction_id from predictions.late", "--json", "--limit", "100000")
+        query = "select prediction_id from predictions.late"
+        logged = mainspring(platform.folder, "query", query, "--json", "--limit", "100000")
         if all(identifier in logged for identifier in wanted):
             return
         time.sleep(0.2)
@@ -287,8 +293,6 @@ class TestMistakes:
         assert outputs["class"].contents.bytes_contents[0] == b"summer"
         assert outputs["probabilities"].shape == [1, 3]
         season.inputs[1].contents.int_contents[0] = 300
-        import grpc as plain
-
         with pytest.raises(plain.RpcError) as refused:
             grpc._client_stub.ModelInfer(season)
         assert refused.value.code() == plain.StatusCode.INVALID_ARGUMENT

@@ -1,5 +1,7 @@
 """What the server says of itself: health, metadata, configuration, statistics, repository, reflection; and who may ask."""
 
+import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -7,6 +9,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import time
 
 import grpc as plain
 import numpy as np
@@ -17,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import MessageToDict
 from tritonclient.utils import InferenceServerException
 
 from harness import BINARY, Server, mainspring
@@ -30,8 +34,6 @@ def client(request):
 
 
 def as_dictionary(answer):
-    from google.protobuf.json_format import MessageToDict
-
     return answer if isinstance(answer, (dict, list)) else MessageToDict(answer, preserving_proto_field_name=True)
 
 
@@ -182,8 +184,6 @@ class TestWhoMayAsk:
             with pytest.raises(InferenceServerException) as refused:
                 client.infer("late", [tensor], headers={"authorization": "Bearer ms_wrong"})
             assert refused.value.status() == "StatusCode.UNAUTHENTICATED"
-            import time
-
             time.sleep(1.5)  # keys are taken up within a second
             as_website = {"authorization": f"Bearer {key}"}
             assert client.infer("late", [tensor], headers=as_website).as_numpy("prediction").shape == (1,)
@@ -233,22 +233,20 @@ class TestHostileHttp:
             (400, "which takes 224 bytes; it has 216", head.replace(b"224", b"216") + row[8:], {"Inference_Header_Content_Length": length}),
             (400, "both `data` and", head.replace(b'"datatype"', b'"data": [1], "datatype"'), {}),
             (400, "no `data`", b'{"inputs": [{"name": "input", "datatype": "FP64", "shape": [1, 28]}]}', {}),
-            (400, "recursion limit", b'{"inputs": ' + b"[" * 100_000, {}),
+            (400, "invalid type: sequence", b'{"inputs": ' + b"[" * 100_000, {}),
             (400, "recursion limit", b'{"inputs": [{"name": "input", "datatype": "FP64", "shape": [1], "data": ' + b"[" * 100_000, {}),
             (415, "content-type is `text/html`", head, {"Content_Type": "text/html; charset=utf-8"}),
             (415, "content-encoding", head, {"Content_Encoding": "br"}),
             (400, "not what its content-encoding says", head, {"Content_Encoding": "gzip"}),
-            (413, "larger than", b" " * (33 << 20), {}),
+            (413, "larger than", b" " * ((32 << 20) + 1), {}),
         ]:
             answered = self.post(platform, body, **headers)
             assert answered[0] == status and words in answered[1], (words, answered)
         assert self.post(platform, b"", path="/v2/repository/nothing")[0] == 404
 
     def test_a_small_body_that_would_become_a_huge_one_is_refused(self, platform):
-        import gzip
-
         before = platform.resident_bytes()
-        bomb = gzip.compress(b" " * (512 << 20), compresslevel=1)
+        bomb = gzip.compress(b" " * (256 << 20), compresslevel=1)
         status, words = self.post(platform, bomb, Content_Encoding="gzip")
         assert status == 413 and "larger than" in words
         assert platform.resident_bytes() < before + (160 << 20)
@@ -257,9 +255,10 @@ class TestHostileHttp:
         host, port = platform.grpc.split(":")
         for junk in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 4096):
             with socket.create_connection((host, int(port)), timeout=10) as connection:
-                connection.sendall(junk)
-                while connection.recv(4096):
-                    pass
+                with contextlib.suppress(ConnectionResetError):
+                    connection.sendall(junk)
+                    while connection.recv(4096):
+                        pass
         assert grpc.is_server_live()
 
 
