@@ -102,7 +102,7 @@ async fn converse(
         let mut request = request.map(Paced::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
-        async move { answer.await.map(|answer| answer.map(|body| Answering { body, under_way })) }
+        async move { answer.await.map(|answer| answer.map(|body| Answering::new(body, under_way))) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
     loop {

@@ -97,10 +97,16 @@ where
 
 /// An answer's body; the request is under way until it is sent.
 pub struct Answering {
-    /// The body.
-    pub body: axum::body::Body,
-    /// What it answers.
-    pub under_way: UnderWay,
+    body: axum::body::Body,
+    /// Held for its end.
+    _under_way: UnderWay,
+}
+
+impl Answering {
+    /// A body that answers a request.
+    pub fn new(body: axum::body::Body, under_way: UnderWay) -> Self {
+        Self { body, _under_way: under_way }
+    }
 }
 
 impl Body for Answering {

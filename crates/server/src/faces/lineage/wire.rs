@@ -116,7 +116,6 @@ pub struct JobEvent {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(rename = "LineageEventType")]
-#[expect(missing_docs, reason = "they say what they are")]
 pub enum EventType {
     Start,
     Running,
