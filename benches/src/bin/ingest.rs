@@ -114,6 +114,7 @@ fn project(folder: &Path) -> Result<Project, Box<dyn Error>> {
         sources: BTreeMap::from([(source.name.clone(), source)]),
         entities: BTreeMap::new(),
         feature_views: BTreeMap::new(),
+        feature_services: BTreeMap::new(),
         models: BTreeMap::new(),
         endpoints: BTreeMap::new(),
         monitors: BTreeMap::new(),

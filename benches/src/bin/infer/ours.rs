@@ -14,7 +14,7 @@ use mainspring_ingest::Ingestor;
 use mainspring_lake::{Lake, LakeConfig};
 use mainspring_registry::{Registry, WebhookSender};
 use mainspring_serve::{LakeSink, Plan, ServeConfig, ServeEngine};
-use mainspring_server::{App, Layers, Parts};
+use mainspring_server::{App, Layers, Parts, RowLimits};
 use mainspring_train::TrainContext;
 use mainspring_watch::Watch;
 use tokio::net::TcpListener;
@@ -46,6 +46,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
     let identity = Identity::open(catalog.clone()).await?;
     let watch = Watch::new(lake.clone(), catalog.clone(), registry.clone(), Arc::clone(&project));
     let work = PlatformWork {
+        catalog: catalog.clone(),
         ingestor: Ingestor::new(lake.clone(), catalog.clone(), Arc::clone(&project)),
         features: features.clone(),
         training: TrainContext {
@@ -84,6 +85,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
         hosts: Arc::new(AllowedHosts::new(address, &[])),
         webhooks,
         changed: Arc::default(),
+        row_limits: RowLimits::default(),
     });
     tokio::spawn(mainspring_server::serve(app.clone(), listener, std::future::pending()));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
