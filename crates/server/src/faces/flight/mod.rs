@@ -8,8 +8,6 @@
 //!
 //! Read only: what would change something is refused, whichever way it comes.
 
-#![expect(clippy::result_large_err, reason = "tonic's handlers return its statuses")]
-
 mod commands;
 mod keys;
 mod metadata;

@@ -285,8 +285,7 @@ impl FlightService for Face {
     ) -> Result<Response<Self::HandshakeStream>, Status> {
         caller(&request)?;
         let given = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let bearer =
-            given.and_then(|header| mainspring_govern::presented_key(header)).map(|key| format!("Bearer {key}"));
+        let bearer = given.and_then(mainspring_govern::presented_key).map(|key| format!("Bearer {key}"));
         let mut response = Response::new(one(HandshakeResponse::default()));
         if let Some(bearer) = bearer.and_then(|bearer| bearer.parse().ok()) {
             response.metadata_mut().insert("authorization", bearer);
