@@ -175,7 +175,7 @@ def test_metadata_draws_the_tree(connect):
         assert tree["sources"]["orders"]["table_type"] == "TABLE" and tree["platform"]["runs"]["table_type"] == "VIEW"
         columns = [column["column_name"] for column in tree["sources"]["orders"]["table_columns"]]
         assert {"order_id", "email", "amount"} <= set(columns)
-        only_views = connection.adbc_get_objects(depth="tables", table_types=["VIEW"]).read_all().to_pylist()
+        only_views = connection.adbc_get_objects(depth="tables", table_types_filter=["VIEW"]).read_all().to_pylist()
         named = connection.adbc_get_objects(depth="tables", table_name_filter="ord%").read_all().to_pylist()
         kinds = {
             table["table_type"]

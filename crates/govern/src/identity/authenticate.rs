@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, Engine};
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Principal};
 use subtle::ConstantTimeEq;
@@ -17,6 +17,11 @@ use super::attempts::Attempts;
 use super::key::{Secret, hash};
 use crate::{Result, Role, Roles};
 
+/// Base64 of Basic credentials; the Flight clients in Go leave the padding away.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// The longest `Authorization` header that is looked at.
 const MAX_HEADER_BYTES: usize = 4_096;
 
@@ -168,7 +173,7 @@ pub fn presented_key(header: &str) -> Option<Cow<'_, str>> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let pair = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
+    let pair = String::from_utf8(BASE64.decode(token).ok()?).ok()?;
     let (_, password) = pair.split_once(':')?;
     (!password.is_empty()).then(|| password.to_owned().into())
 }

@@ -119,9 +119,11 @@ async fn a_client_that_knows_only_passwords_sends_the_key_as_one() {
     let basic = |pair: String| format!("basic {}", STANDARD.encode(pair));
 
     let right = identity.authenticate(Some(&basic(format!("whoever:{}", created.secret.reveal()))), elsewhere());
+    let unpadded = basic(format!("w:{}", created.secret.reveal())).trim_end_matches('=').to_owned();
     let wrong = identity.authenticate(Some(&basic("ada:password".into())), elsewhere());
 
     assert_eq!(right, Ok(Principal::user("ada")));
+    assert_eq!(identity.authenticate(Some(&unpadded), elsewhere()), Ok(Principal::user("ada")));
     assert_eq!(wrong, Err(Unauthenticated::Wrong));
 }
 

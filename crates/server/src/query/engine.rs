@@ -246,7 +246,8 @@ impl fmt::Debug for Queries {
 async fn planned(reader: Arc<Reader>, text: &str, parameters: Option<&Parameters>) -> Result<Planned> {
     let session = reader.lake.session();
     let name = session.state_ref().read().config_options().catalog.default_catalog.clone();
-    session.register_catalog(name, Arc::new(ReaderCatalog(reader.clone())));
+    let functions: Vec<String> = session.state_ref().read().table_functions().keys().cloned().collect();
+    session.register_catalog(name, Arc::new(ReaderCatalog::new(reader.clone(), functions)));
     let state = session.state();
     let statement = statement::parse(text)?;
     let explained = |error: Error| reader.explained(error);

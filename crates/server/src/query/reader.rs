@@ -99,6 +99,12 @@ impl Reader {
         Ok(first)
     }
 
+    /// Whether a bare name is one of a table.
+    async fn has(&self, name: &str) -> Result<bool> {
+        let table = self.name_of(BARE[0], name).await?;
+        Ok(self.lake.exists(&table).await?)
+    }
+
     async fn pinned(&self, table: &TableName) -> Result<u64> {
         let pinned = self.pins.lock().get(table).copied();
         if let Some(version) = pinned {
@@ -168,7 +174,17 @@ fn moment(table: &TableName, at: &str) -> Result<At> {
 
 /// The reader as a catalog of the engine.
 #[derive(Debug)]
-pub(super) struct ReaderCatalog(pub(super) Arc<Reader>);
+pub(super) struct ReaderCatalog {
+    reader: Arc<Reader>,
+    /// Names that stand for functions where no table has them: `generate_series(1, 10)`.
+    functions: Arc<BTreeSet<String>>,
+}
+
+impl ReaderCatalog {
+    pub(super) fn new(reader: Arc<Reader>, functions: impl IntoIterator<Item = String>) -> Self {
+        Self { reader, functions: Arc::new(functions.into_iter().collect()) }
+    }
+}
 
 impl CatalogProvider for ReaderCatalog {
     fn schema_names(&self) -> Vec<String> {
@@ -176,13 +192,15 @@ impl CatalogProvider for ReaderCatalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        Some(Arc::new(ReaderSchema { reader: self.0.clone(), schema: name.to_owned() }))
+        let (reader, functions) = (self.reader.clone(), self.functions.clone());
+        Some(Arc::new(ReaderSchema { reader, functions, schema: name.to_owned() }))
     }
 }
 
 #[derive(Debug)]
 struct ReaderSchema {
     reader: Arc<Reader>,
+    functions: Arc<BTreeSet<String>>,
     schema: String,
 }
 
@@ -194,6 +212,9 @@ impl SchemaProvider for ReaderSchema {
     }
 
     async fn table(&self, name: &str) -> datafusion::error::Result<Option<Arc<dyn TableProvider>>> {
+        if self.schema == BARE[0] && self.functions.contains(name) && !self.reader.has(name).await? {
+            return Ok(None);
+        }
         Ok(Some(self.reader.find(&self.schema, name).await?))
     }
 
