@@ -122,13 +122,14 @@ def test_a_registered_model_is_loaded_asked_and_unloaded(platform, client, http)
         http.infer("spare", [tensor])
 
 
+@pytest.fixture
+def channel(platform):
+    with plain.insecure_channel(platform.grpc) as channel:
+        yield channel
+
+
 class TestStandardServices:
     """gRPC's own."""
-
-    @pytest.fixture(scope="class")
-    def channel(self, platform):
-        with plain.insecure_channel(platform.grpc) as channel:
-            yield channel
 
     def test_health_is_told_of_the_server_and_of_each_service(self, channel):
         stub = health_pb2_grpc.HealthStub(channel)

@@ -68,6 +68,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("webhook.delete", "administer"),
     ("webhook.test", "administer"),
     ("lineage.observe", "operate"),
+    ("endpoint.deploy", "operate"),
+    ("endpoint.undeploy", "operate"),
     ("labels.push", "operate"),
     ("monitor.evaluate", "operate"),
     ("alert.acknowledge", "operate"),
