@@ -103,10 +103,12 @@ ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) a WHERE a.valu
 
 def test_a_query_that_its_client_cancels_ends(server, connect):
     with connect() as connection, connection.cursor() as cursor:
-        threading.Timer(1, cursor.adbc_cancel).start()
+        timer = threading.Timer(1, cursor.adbc_cancel)
+        timer.start()
         with pytest.raises(adbc_driver_manager.Error, match="(?i)cancel"):
             cursor.execute(ENDLESS)
             cursor.fetchall()
+        timer.join()
 
     assert idle(server), "the query goes on without a reader"
 

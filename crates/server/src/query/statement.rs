@@ -4,11 +4,14 @@
 //! Planning walks trees by recursion, and dropping one does so too, on a stack that nobody watches. So the tokens that
 //! deepen a tree are counted before it is built, and planning has threads with a stack of [`STACK_BYTES`].
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement as SqlStatement, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -42,7 +45,10 @@ pub(super) fn parse(text: &str) -> Result<Statement> {
     let mut statements = parser.parse_statements()?;
     let count = statements.len();
     match (statements.pop_front(), count) {
-        (Some(statement), 1) => check_kind(statement),
+        (Some(statement), 1) => {
+            check_weight(&statement)?;
+            check_kind(statement)
+        }
         (None, _) => Err(Error::NotAQuery { what: "an empty text".into(), mend: "write a SELECT" }),
         (Some(_), _) => {
             Err(Error::NotAQuery { what: format!("a text of {count} statements"), mend: "send them one by one" })
@@ -126,6 +132,69 @@ fn deepens(token: &Token) -> bool {
         | Token::RBrace
         | Token::EOF => false,
         _ => true,
+    }
+}
+
+/// Refuses a statement that would be too large once each name of a common table expression is replaced by what it stands
+/// for: planning does that, and takes as long as the result is large.
+fn check_weight(statement: &Statement) -> Result<()> {
+    let mut inner = statement;
+    while let Statement::Explain(explain) = inner {
+        inner = &explain.statement;
+    }
+    let Statement::Statement(inner) = inner else { return Ok(()) };
+    let (mut known, mut left) = (HashMap::new(), NODES_MAX);
+    match inner.visit(&mut Weight { known: &mut known, left: &mut left, total: 0 }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => {
+            let mend = "name a common table expression fewer times, or split the query";
+            Err(too_large("steps or more", NODES_MAX + 1, NODES_MAX, mend))
+        }
+    }
+}
+
+/// Counts queries and the tables that they read, common table expressions by their own weight.
+struct Weight<'a> {
+    known: &'a mut HashMap<String, usize>,
+    /// What may still be counted, in all parts together.
+    left: &'a mut usize,
+    total: usize,
+}
+
+impl Weight<'_> {
+    fn add(&mut self, weight: usize) -> ControlFlow<()> {
+        self.total = self.total.saturating_add(weight);
+        match self.left.checked_sub(weight) {
+            Some(left) => {
+                *self.left = left;
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        }
+    }
+}
+
+impl Visitor for Weight<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.add(1)?;
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let mut part = Weight { known: &mut *self.known, left: &mut *self.left, total: 0 };
+            cte.query.visit(&mut part)?;
+            let weight = part.total;
+            self.known.insert(cte.alias.name.value.to_lowercase(), weight);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        let name = match relation.0.as_slice() {
+            [one] => one.as_ident().map(|name| name.value.to_lowercase()),
+            _ => None,
+        };
+        let weight = name.and_then(|name| self.known.get(&name).copied()).unwrap_or(1);
+        self.add(weight)
     }
 }
 
@@ -225,6 +294,26 @@ mod tests {
         let long = format!("SELECT '{}'", "x".repeat(STATEMENT_BYTES_MAX));
         assert!(refused(&long).contains("bytes"));
         assert!(parse(&format!("SELECT 1 IN ({}1)", "1, ".repeat(20_000))).is_ok());
+    }
+
+    #[test]
+    fn names_that_double_a_query_at_each_step_are_refused_before_they_are_replaced() {
+        let doubling = |steps: usize| {
+            let step = |n: usize| format!("t{n} AS (SELECT a.x FROM t{0} a, t{0} b)", n - 1);
+            let steps: Vec<String> = (1..=steps).map(step).collect();
+            format!("WITH t0 AS (SELECT 1 AS x), {} SELECT * FROM t{}", steps.join(", "), steps.len())
+        };
+        assert!(parse(&doubling(8)).is_ok());
+        for text in [
+            doubling(40),
+            format!("EXPLAIN {}", doubling(40)),
+            format!("SELECT * FROM ({}) AS inner_query", doubling(40)),
+            format!("SELECT 1 WHERE 1 IN ({})", doubling(40)),
+        ] {
+            assert!(refused(&text).contains("steps or more"), "{text}");
+        }
+        let recursive = "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM n WHERE x < 9) SELECT * FROM n";
+        assert!(parse(recursive).is_ok());
     }
 
     #[test]
