@@ -7,8 +7,10 @@ import sys
 import time
 
 import mlflow
+import mlflow.cli
 import pytest
 import requests
+from click.testing import CliRunner
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
@@ -418,21 +420,23 @@ def test_runs_are_first_class(server, client, experiment):
     assert (seen["status"], seen["metrics"]["loss"], seen["name"]) == ("succeeded", 0.2, "shown everywhere")
     assert [point[0] for curve in seen["curves"] for point in curve["points"]] == [0, 1, 2, 3, 4]
     assert "shown everywhere" in server.get("/runs").decode()
-    actions = [entry["action"] for entry in server.json(f"/api/v1/audit?subject=run:{run_id}")["entries"]]
+    actions = [entry["action"] for entry in server.json(f"/api/v1/audit?subject=run:{run_id}")["items"]]
     assert "run.start" in actions and "run.end" in actions
 
 
 def test_command_lines(server, client, experiment):
     run_id = client.create_run(experiment, run_name="by command").info.run_id
     environment = {**os.environ, "MLFLOW_TRACKING_URI": server.url}
+    line = [sys.executable, "-m", "mlflow", "runs", "list", "--experiment-id", experiment]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "by command" in done.stdout, done.stderr
 
     def command(*words):
-        line = [sys.executable, "-m", "mlflow", *words]
-        done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        # the same entry point, without the many seconds that a process takes to import it
+        done = CliRunner().invoke(mlflow.cli.cli, words, env=environment)
+        assert done.exit_code == 0, done.output
+        return done.output
 
-    assert "by command" in command("runs", "list", "--experiment-id", experiment)
     assert run_id in command("runs", "describe", "--run-id", run_id)
     command("experiments", "create", "--experiment-name", "by command")
     assert "by command" in command("experiments", "search")
