@@ -1,22 +1,61 @@
 //! What is done by asking: promotions, rollbacks, alerts.
 
+use std::borrow::Cow;
+
 use axum::extract::State;
 use axum::{Extension, Json};
 use mainspring_registry::{Error as RegistryError, ModelVersion, Verdict};
 use mainspring_watch::{Alert, Error as WatchError};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::extract::{Body, Path};
 use crate::app::App;
 use crate::http::{Caller, Problem};
 use crate::views::{self, CHAMPION};
 
+/// The greatest number that every JSON parser keeps exactly.
+const WHOLE_MAX: u64 = 1 << 53;
+
+/// The number of a version. In JSON 2 and 2.0 are the same number, and both are whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole(u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        let whole = number.as_u64().or_else(|| {
+            #[expect(clippy::cast_precision_loss, reason = "the bound is a power of two")]
+            let in_bounds = number.as_f64().filter(|it| it.fract() == 0.0 && (0.0..=WHOLE_MAX as f64).contains(it));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in bounds")]
+            let whole = in_bounds.map(|it| it as u64);
+            whole
+        });
+        let whole = whole.filter(|whole| *whole <= WHOLE_MAX).map(Self);
+        whole.ok_or_else(|| D::Error::custom(format!("{number} is no number of a version")))
+    }
+}
+
+impl JsonSchema for Whole {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Whole".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "integer", "minimum": 0, "maximum": WHOLE_MAX })
+    }
+}
+
 /// Who is to get an alias, and why.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
-    version: u64,
+    version: Whole,
     #[serde(default = "champion")]
     alias: String,
     #[serde(default)]
@@ -30,7 +69,7 @@ pub struct Rollback {
     #[serde(default = "champion")]
     alias: String,
     /// A version that had the alias once; without, the one before.
-    to: Option<u64>,
+    to: Option<Whole>,
     #[serde(default)]
     reason: String,
 }
@@ -48,7 +87,7 @@ pub async fn promote(
 ) -> Result<Json<Verdict>, Problem> {
     caller.may(&app, "model.promote", "model", &model).await?;
     let Promote { version, alias, reason } = wanted;
-    let moved = app.registry.set_alias(&model, &alias, version, &caller.principal, &reason).await;
+    let moved = app.registry.set_alias(&model, &alias, version.0, &caller.principal, &reason).await;
     moved.map(Json).map_err(refused)
 }
 
@@ -61,7 +100,7 @@ pub async fn rollback(
 ) -> Result<Json<ModelVersion>, Problem> {
     caller.may(&app, "model.rollback", "model", &model).await?;
     let Rollback { alias, to, reason } = wanted;
-    let live = app.registry.rollback(&model, &alias, to, &caller.principal, &reason).await;
+    let live = app.registry.rollback(&model, &alias, to.map(|to| to.0), &caller.principal, &reason).await;
     live.map(Json).map_err(refused)
 }
 

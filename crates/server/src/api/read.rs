@@ -60,6 +60,7 @@ pub struct PartOf {
 #[serde(deny_unknown_fields)]
 pub struct Numbered {
     /// The `next` of the part before.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
     after: Option<u32>,
     /// The most items; 100 when it is left out.
     #[schemars(range(min = 1, max = 500))]
@@ -257,6 +258,7 @@ pub struct AuditPart {
     /// Only those whose action is this, or starts with this and a dot.
     action: Option<String>,
     /// The `next` of the part before.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
     after: Option<u32>,
     /// The most items; 100 when it is left out.
     #[schemars(range(min = 1, max = 500))]

@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::extract::State;
-use mainspring_flow::{FlowEvent, RunRequest, TaskGraph};
+use mainspring_flow::{Error as FlowError, FlowEvent, RunRequest, TaskGraph};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::unbounded_channel;
@@ -42,8 +42,10 @@ pub async fn start(
 ) -> Result<With<202, Started>, Problem> {
     let layers = app.layers();
     caller.may(&app, "workflow.run", "project", &layers.project.file.project).await?;
-    let graph =
-        TaskGraph::of(&layers.project, &wanted.targets).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let graph = TaskGraph::of(&layers.project, &wanted.targets).map_err(|error| match error {
+        FlowError::UnknownTarget { .. } => Problem::not_found(error.to_string()),
+        _ => Problem::bad_request(error.to_string()),
+    })?;
     let workflow = wanted.targets.first().and_then(|name| layers.project.workflows.get(name));
     let retries = workflow.map_or(RETRIES, |workflow| workflow.retries);
     let request = RunRequest { targets: wanted.targets, graph, retries, force: wanted.force };
@@ -58,7 +60,7 @@ pub async fn start(
     }
     match run.await {
         Ok(Ok(run)) => Ok(With(Started { run: run.id })),
-        Ok(Err(error @ mainspring_flow::Error::Busy { .. })) => Err(Problem::conflict(error.to_string())),
+        Ok(Err(error @ FlowError::Busy { .. })) => Err(Problem::conflict(error.to_string())),
         Ok(Err(error)) => Err(Problem::internal(&error)),
         Err(error) => Err(Problem::internal(&error)),
     }

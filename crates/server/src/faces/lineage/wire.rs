@@ -192,28 +192,28 @@ text!(
     /// A name or namespace.
     Name,
     check_name,
-    schemars::json_schema!({ "type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX })
+    schemars::json_schema!({ "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]+$", "maxLength": NAME_BYTES_MAX })
 );
 
 text!(
     /// An address that names who speaks, or a schema.
     Uri,
     check_uri,
-    schemars::json_schema!({ "type": "string", "pattern": "^[A-Za-z][A-Za-z0-9+.-]*:.", "maxLength": NAME_BYTES_MAX })
+    schemars::json_schema!({ "type": "string", "pattern": "^[A-Za-z][A-Za-z0-9+.-]*:[^\\x00-\\x1f\\x7f-\\x9f]+$", "maxLength": NAME_BYTES_MAX })
 );
 
 fn check_name(name: &str) -> Result<(), String> {
     match name.len() {
         0 => Err("a name or namespace is empty".into()),
         bytes if bytes > NAME_BYTES_MAX => Err(format!("a name has {bytes} bytes; {NAME_BYTES_MAX} are kept")),
+        _ if name.contains(char::is_control) => Err(format!("the name {name:?} holds a control character")),
         _ => Ok(()),
     }
 }
 
 fn check_uri(uri: &str) -> Result<(), String> {
     check_name(uri)?;
-    let scheme =
-        uri.split_once(':').filter(|(_, rest)| !rest.is_empty() && !rest.starts_with('\n')).map(|(scheme, _)| scheme);
+    let scheme = uri.split_once(':').filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme);
     let is_scheme = scheme.is_some_and(|scheme| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
@@ -278,7 +278,7 @@ impl JsonSchema for Datasets {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = generator.subschema_for::<Vec<Dataset>>();
+        let mut schema = generator.subschema_for::<Option<Vec<Dataset>>>();
         schema.insert("maxItems".into(), DATASETS_MAX.into());
         schema
     }
@@ -379,6 +379,7 @@ mod tests {
             ("/run/runId", json!("42"), "UUID"),
             ("/job/name", json!(""), "empty"),
             ("/producer", json!("me"), "no URI"),
+            ("/job/name", json!("a\u{85}b"), "control character"),
             ("/inputs", json!("orders"), "expected a sequence"),
             ("/inputs/0/name", json!("n".repeat(NAME_BYTES_MAX + 1)), "1000 are kept"),
         ] {

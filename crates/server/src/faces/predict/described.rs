@@ -13,6 +13,7 @@ pub struct PredictRequest {
     /// Entity keys and request values by name; `GET /api/v1/endpoints/{endpoint}` says which.
     pub rows: Vec<BTreeMap<String, Value>>,
     /// The moment as of which features are looked up, in RFC 3339; now when it is left out.
+    #[schemars(extend("format" = "date-time"))]
     pub as_of: Option<String>,
 }
 
