@@ -25,13 +25,15 @@ def ago(**span) -> datetime.datetime:
 
 
 def drivers() -> pd.DataFrame:
-    """Three drivers: the first with several rows, the second with nulls, the third with nothing young enough."""
+    """Four drivers: the first with several rows, the second with nulls, the third with nothing young enough."""
     rows = [
         (1001, ago(hours=20), ago(hours=19), 0.5, 10, "north", True, ago(days=3), [0.5, 1.5], ["a"]),
         (1001, ago(hours=2), ago(hours=1), 0.75, 12, "south", False, ago(days=2), [0.25, -1.0], ["a", "b"]),
         # Of one event the row created last counts.
-        (1001, ago(hours=2), ago(minutes=30), 0.8125, 13, "süd \"1\"", False, ago(days=2), [0.1, 0.2], []),
+        (1001, ago(hours=2), ago(minutes=30), 0.8125, 13, "süd \"1\"", False, ago(days=2), [0.1, 0.2], ["c"]),
         (1002, ago(hours=3), ago(hours=3), None, 7, None, None, None, None, None),
+        # An empty list, which the SDK cannot read from any server, but the wire can carry.
+        (1004, ago(hours=3), ago(hours=3), 1.0, 2, "east", True, ago(days=3), [0.0], []),
         (1003, ago(days=10), ago(days=10), 0.25, 1, "west", True, ago(days=11), [1.0, 2.0], ["z"]),
     ]
     names = ["driver_id", "event_timestamp", "created", "conv_rate", "trips", "area", "active", "joined", "vector", "words"]

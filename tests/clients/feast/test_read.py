@@ -52,9 +52,9 @@ def test_full_names(served, store):
 
 
 def test_service_on_the_wire(served):
-    found = by_name(ask(served, entities={"driver_id": [1001]}, feature_service="driver_board"))
+    found = by_name(ask(served, entities={"driver_id": [1001, 1004]}, feature_service="driver_board"))
     assert list(found) == ["driver_id", "conv_rate", "trips", "vector", "words"]
-    assert found["trips"]["values"] == [13] and found["words"]["values"] == [[]]
+    assert found["trips"]["values"] == [13, 2] and found["words"]["values"] == [["c"], []]
 
 
 def test_entity_may_be_named_in_place_of_its_key(served):
