@@ -164,8 +164,8 @@ async fn bodies_that_cannot_be_read_are_refused_as_problems() {
 
     for path in routes {
         for (what, kind, body, status) in [
-            ("truncated", json, b"{\"targets\": [".to_vec(), 400),
-            ("deep", json, deep(200_000), 400),
+            ("truncated", json, b"{\"".to_vec(), 400),
+            ("deep", json, deep(200_000), 422),
             ("nothing", json, vec![], 400),
             ("text", "text/plain", b"{}".to_vec(), 415),
             ("of another shape", json, b"[1]".to_vec(), 422),
@@ -177,6 +177,8 @@ async fn bodies_that_cannot_be_read_are_refused_as_problems() {
             assert!(problem["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{problem}");
         }
     }
+    let nested = [b"{\"run\":".to_vec(), deep(200_000), b"}".to_vec()].concat();
+    assert_eq!(post_raw(&server, "/api/v1/lineage", json, nested).await.0, 400);
     let predict = "/api/v1/endpoints/returns/predict";
     for (body, status) in [(deep(200_000), 400), (b"{\"rows\":[{".to_vec(), 400), (vec![b' '; (32 << 20) + 1], 413)] {
         assert_eq!(post_raw(&server, predict, json, body).await.0, status);
