@@ -108,7 +108,7 @@ def measure(port, seconds):
 
 
 class Peer:
-    """`mlflow server` over SQLite, as it starts by default."""
+    """`mlflow server` over SQLite, with the workers it starts by default."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -121,7 +121,8 @@ class Peer:
         words += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
         words += ["--default-artifact-root", f"{self.folder}/artifacts"]
         log = open(self.folder / "log", "wb")
-        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        # its runners of background jobs would only take time from it
+        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         line = [sys.executable, "-m", "mlflow", *words]
         self.process = subprocess.Popen(line, stdout=log, stderr=log, env=environment, start_new_session=True)
         for _ in range(240):
