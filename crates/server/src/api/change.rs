@@ -57,6 +57,7 @@ impl JsonSchema for Whole {
 pub struct Promote {
     version: Whole,
     #[serde(default = "champion")]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9_-]{1,255}$"))]
     alias: String,
     #[serde(default)]
     reason: String,
@@ -67,6 +68,7 @@ pub struct Promote {
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     #[serde(default = "champion")]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9_-]{1,255}$"))]
     alias: String,
     /// A version that had the alias once; without, the one before.
     to: Option<Whole>,
