@@ -13,8 +13,11 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::DataFrame;
 use futures::{Stream, StreamExt};
 use mainspring_catalog::Principal;
@@ -25,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use uuid::Uuid;
 
 use super::error::{Error, Result};
@@ -188,6 +191,7 @@ impl Queries {
         let roles = self.0.app.identity.roles().of(&principal);
         let limit = self.0.app.row_limits.of(&principal, &roles);
         let schema = planned.schema.clone();
+        let cancelled = Box::pin(cancel.clone().cancelled_owned());
         let (send, batches) = mpsc::channel(BATCHES_AHEAD);
         let mut task = JoinSet::new();
         let work = async move {
@@ -205,7 +209,7 @@ impl Queries {
             }
         };
         task.spawn_on(work, &self.0.pool.handle());
-        Ok(Rows { schema, batches, task, _place: place })
+        Ok(Rows { schema, batches, task, cancelled, is_over: false, _place: place })
     }
 
     /// Stops a query of the caller; whether there was one under way.
@@ -281,7 +285,9 @@ async fn send_all(
             }
             None => planned.plan.clone(),
         };
-        let mut batches = DataFrame::new(planned.state.clone(), plan).execute_stream().await?;
+        let frame = DataFrame::new(planned.state.clone(), plan);
+        let context = Arc::new(frame.task_ctx());
+        let mut batches = execute_stream(giving_way(frame.create_physical_plan().await?)?, context)?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             rows = rows.saturating_add(batch.num_rows() as u64);
@@ -294,6 +300,19 @@ async fn send_all(
         }
     }
     Ok(())
+}
+
+/// A plan whose joins give way to others now and then. The engine sees to that where rows are read; a join makes many rows
+/// of few, and a filter above it that lets none pass would keep a thread, deaf to cancellation, until it is done.
+fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let given = plan.transform_up(|node| {
+        if !node.name().ends_with("JoinExec") {
+            return Ok(Transformed::no(node));
+        }
+        let node: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(node));
+        Ok(Transformed::yes(node))
+    })?;
+    Ok(given.data)
 }
 
 /// The place of a query among those under way; given back when it is dropped.
@@ -322,6 +341,8 @@ pub struct Rows {
     pub schema: SchemaRef,
     batches: mpsc::Receiver<RecordBatch>,
     task: JoinSet<Result<()>>,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_over: bool,
     _place: Place,
 }
 
@@ -335,6 +356,15 @@ impl Stream for Rows {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        // the reader hears of it at once, however long the task takes to notice
+        if self.cancelled.as_mut().poll(context).is_ready() {
+            self.is_over = true;
+            self.task.abort_all();
+            return Poll::Ready(Some(Err(Error::Cancelled)));
+        }
         if let Some(batch) = ready!(self.batches.poll_recv(context)) {
             return Poll::Ready(Some(Ok(batch)));
         }
