@@ -1,5 +1,8 @@
 """Asks an endpoint by Open Inference Protocol V2, in batches of JSON."""
 
+import json
+import urllib.request
+
 import numpy as np
 import pandas as pd
 
@@ -26,14 +29,29 @@ def all_numbers(array: np.ndarray) -> list:
     return [{"name": "input", "shape": list(array.shape), "datatype": "FP64", "data": data}]
 
 
+# the same rows are asked of many endpoints: what is sent is made once
+KNOWN: dict[int, tuple] = {}
+
+
+def bodies(given) -> list[bytes]:
+    """The requests for rows, which are a frame or an array."""
+    if id(given) not in KNOWN:
+        parts = [given[first : first + BATCH] for first in range(0, len(given), BATCH)]
+        made = [tensors(part) if isinstance(part, pd.DataFrame) else all_numbers(part) for part in parts]
+        # kept with the rows, so that no others get their identity
+        KNOWN[id(given)] = given, [json.dumps({"inputs": inputs}).encode() for inputs in made]
+    return KNOWN[id(given)][1]
+
+
 def predictions(server, endpoint: str, given) -> np.ndarray:
     """The probabilities of classes, or else the prediction, of each row."""
     answered = []
-    for first in range(0, len(given), BATCH):
-        part = given[first : first + BATCH]
-        inputs = tensors(part) if isinstance(part, pd.DataFrame) else all_numbers(part)
-        answer = server.post(f"/v2/models/{endpoint}/infer", {"inputs": inputs})
-        outputs = {output["name"]: output for output in answer["outputs"]}
+    for body in bodies(given):
+        request = urllib.request.Request(
+            f"{server.url}/v2/models/{endpoint}/infer", body, {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            outputs = {output["name"]: output for output in json.load(answer)["outputs"]}
         output = outputs.get("probabilities", outputs["prediction"])
         answered.append(np.array(output["data"], dtype=float).reshape(output["shape"]))
     return np.concatenate(answered)
