@@ -97,7 +97,7 @@ def test_a_model_is_logged_registered_promoted_and_loaded_by_alias(client):
     for strength in [0.1, 1.0]:
         with mlflow.start_run():
             model = LogisticRegression(C=strength).fit(table, late)
-            mlflow.log_metric("accuracy", model.score(table, late))
+            mlflow.log_metrics({"accuracy": model.score(table, late), "strength": strength})
             mlflow.sklearn.log_model(
                 model, name="sign", registered_model_name="sign", input_example=table.head(2),
             )
@@ -107,7 +107,7 @@ def test_a_model_is_logged_registered_promoted_and_loaded_by_alias(client):
     assert loaded.metadata.signature.inputs.input_names() == ["a", "b", "c"]
     assert [int(version.version) for version in client.search_model_versions("name = 'sign'")] == [2, 1]
     best = mlflow.search_logged_models(
-        filter_string="metrics.accuracy > 0.5", order_by=[{"field_name": "metrics.accuracy", "ascending": False}],
+        filter_string="metrics.accuracy > 0.5", order_by=[{"field_name": "metrics.strength", "ascending": False}],
         output_format="list",
     )
     assert best[0].name == "sign"
