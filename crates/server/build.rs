@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 const DEFINITION: &str = "proto/inference.proto";
 
-#[expect(clippy::print_stdout, reason = "so does a build script speak to Cargo")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={DEFINITION}");
     let mut compiler = protox::Compiler::new(["proto"])?;

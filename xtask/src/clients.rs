@@ -116,8 +116,8 @@ mod tests {
     fn counts_are_read_from_what_pytest_writes() {
         let xml = r#"<?xml version="1.0"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1" failures="2" skipped="3" tests="10" time="0.1">"#;
 
-        let counts = counts(xml).unwrap();
+        let counts = counts(xml).map(|counts| (counts.passed, counts.failed, counts.skipped));
 
-        assert_eq!((counts.passed, counts.failed, counts.skipped), (4, 3, 3));
+        assert_eq!(counts, Some((4, 3, 3)));
     }
 }
