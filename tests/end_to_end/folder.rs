@@ -88,25 +88,16 @@ const MISTAKES: &[Mistake] = &[
         help: "`float64`",
     },
     Mistake {
-        what: "a column that its SQL misspells",
+        what: "a function that the engine does not know",
         make: |project| {
-            let derived = "derive:\n  - {name: weight, type: float64, sql: amuont * 2}\n";
+            let derived = "derive:\n  - {name: weight, type: float64, sql: rond(amount)}\n";
             project.write(ORDERS, project.read(ORDERS) + derived);
         },
         file: ORDERS,
         place: None,
         rule: "sql",
-        message: "amuont",
-        help: "`amount`",
-    },
-    Mistake {
-        what: "a label of a column that is not there",
-        make: |project| project.edit("models/returns.yaml", "label: returned", "label: retuned"),
-        file: "models/returns.yaml",
-        place: None,
-        rule: "sql",
-        message: "retuned",
-        help: "`returned`",
+        message: "rond",
+        help: "mend the SQL",
     },
     Mistake {
         what: "views that need each other",
