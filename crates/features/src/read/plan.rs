@@ -230,6 +230,7 @@ impl ReadPlan {
         at: i64,
     ) -> Result<ViewFound> {
         let mut values = Vec::with_capacity(rows * fields.len());
+        #[expect(clippy::needless_range_loop, reason = "columns are by field: the row is the inner index")]
         for row in 0..rows {
             for &field in fields {
                 let (value, field) = (&columns[field][row], &self.fields[field]);

@@ -109,7 +109,8 @@ impl FileStore {
         let mut entries: Vec<FileInfo> = files
             .chain(folders)
             .filter_map(|(name, bytes)| Some((name?, bytes)))
-            .filter(|(name, _)| !links.iter().any(|link| link == name) && !(path.is_root() && *name == UPLOADS))
+            .filter(|(name, _)| !links.iter().any(|link| link == name))
+            .filter(|(name, _)| !path.is_root() || *name != UPLOADS)
             .map(|(name, bytes)| FileInfo { name: decoded(name), bytes })
             .collect();
         entries.sort_by(|one, other| one.name.cmp(&other.name));

@@ -1,6 +1,7 @@
 //! Experiments, runs and metrics as MLflow writes them. Absent fields and empty lists are left out.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use mainspring_registry::{Dataset, DatasetInput, ExperimentRow, Point, RunRow, Tracking};
@@ -186,9 +187,8 @@ impl Datasets {
     pub(super) async fn take_up(&mut self, row: &RunRow, tracking: &Tracking) -> Result<()> {
         for input in &row.inputs {
             let key = (row.experiment.clone(), input.name.clone(), input.digest.clone());
-            if !self.0.contains_key(&key) {
-                let known = tracking.dataset(&row.experiment, &input.name, &input.digest).await?;
-                self.0.insert(key, known);
+            if let Entry::Vacant(place) = self.0.entry(key) {
+                place.insert(tracking.dataset(&row.experiment, &input.name, &input.digest).await?);
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ mod proto {
         unused_qualifications,
         reason = "generated from the definition, where the documentation is"
     )]
+    #![allow(clippy::allow_attributes_without_reason, reason = "generated")]
     tonic::include_proto!("inference");
 }
 
