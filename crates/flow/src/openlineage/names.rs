@@ -110,13 +110,13 @@ mod tests {
     use super::*;
 
     fn names(lake: &str) -> Names {
-        Names { namespace: "mainspring://shop".into(), folder: "/work/shop".into(), lake: lake.into() }
+        Names { namespace: "mainspring://shop".into(), folder: "/srv/shop".into(), lake: lake.into() }
     }
 
     #[test]
     fn what_a_table_is_called_means_the_table() {
         let table = TableName::new("sources", "orders").unwrap();
-        for lake in ["/work/shop/.mainspring/lake", "s3://lakes/shop"] {
+        for lake in ["/srv/shop/.mainspring/lake", "s3://lakes/shop"] {
             let names = names(lake);
             let (namespace, name) = names.table(&table);
             assert_eq!(names.meaning(&namespace, &name), Meaning::Table(table.clone()), "{namespace} {name}");
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn files_are_called_from_the_root_and_known_from_the_folder() {
         let names = names("/lake");
-        assert_eq!(names.file("data/orders.csv"), ("file".into(), "/work/shop/data/orders.csv".into()));
-        assert_eq!(names.meaning("file", "/work/shop/data/orders.csv"), Meaning::File("data/orders.csv".into()));
+        assert_eq!(names.file("data/orders.csv"), ("file".into(), "/srv/shop/data/orders.csv".into()));
+        assert_eq!(names.meaning("file", "/srv/shop/data/orders.csv"), Meaning::File("data/orders.csv".into()));
         assert_eq!(names.meaning("file", "/elsewhere/x.csv"), Meaning::File("/elsewhere/x.csv".into()));
         assert_eq!(names.file("/elsewhere/x.csv"), ("file".into(), "/elsewhere/x.csv".into()));
     }

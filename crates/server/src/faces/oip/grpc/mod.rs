@@ -11,10 +11,10 @@ mod proto {
         missing_docs,
         clippy::all,
         clippy::pedantic,
+        clippy::allow_attributes_without_reason,
         unused_qualifications,
         reason = "generated from the definition, where the documentation is"
     )]
-    #![allow(clippy::allow_attributes_without_reason, reason = "generated")]
     tonic::include_proto!("inference");
 }
 
