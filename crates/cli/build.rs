@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/flights").canonicalize()?;
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../examples/flights").canonicalize()?;
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut files = vec![];
     gather(&folder, &mut files)?;

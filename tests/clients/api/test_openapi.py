@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 # of each operation; the seed is fixed, so that a failure is found again
 EXAMPLES = 10
 SEED = 20_260_131
+CONFIGURATION = pathlib.Path(__file__).parent / "schemathesis.toml"
 SCRIPT = pathlib.Path(__file__).parents[3] / "examples/clients/api.py"
 
 
@@ -27,7 +28,8 @@ def test_the_document_is_openapi_3_1(document):
 
 def test_answers_are_as_described_whatever_is_asked(server, document):
     command = [
-        pathlib.Path(sys.executable).parent / "schemathesis", "run", f"{server.url}/api/v1/openapi.json",
+        pathlib.Path(sys.executable).parent / "schemathesis", "--config-file", CONFIGURATION,
+        "run", f"{server.url}/api/v1/openapi.json",
         "--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES), "--seed", str(SEED),
         "--generation-database", "none", "--warnings", "off", "--no-color",
     ]

@@ -73,6 +73,11 @@ class Client:
     def read(self, info: flight.FlightInfo) -> pa.Table:
         return self.client.do_get(info.endpoints[0].ticket, self.options).read_all()
 
+    def count(self, info: flight.FlightInfo) -> int:
+        """The rows of a result, read batch by batch: reading all of one that is cancelled interrupts the main thread."""
+        reader = self.client.do_get(info.endpoints[0].ticket, self.options)
+        return sum(chunk.data.num_rows for chunk in reader)
+
     def action(self, name: str, body: bytes) -> list[bytes]:
         return [result.body.to_pybytes() for result in self.client.do_action((name, body), self.options)]
 

@@ -9,15 +9,13 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::DataFrame;
 use futures::{Stream, StreamExt};
 use mainspring_catalog::Principal;
@@ -28,10 +26,11 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use uuid::Uuid;
 
 use super::error::{Error, Result};
+use super::giving_way::{Ending, giving_way};
 use super::parameters::{Parameters, placeholders};
 use super::platform::Platform;
 use super::reader::{Reader, ReaderCatalog};
@@ -192,24 +191,26 @@ impl Queries {
         let limit = self.0.app.row_limits.of(&principal, &roles);
         let schema = planned.schema.clone();
         let cancelled = Box::pin(cancel.clone().cancelled_owned());
+        let until_dropped = cancel.clone().drop_guard();
+        let ending = Ending { cancelled: cancel.clone(), at: Instant::now() + QUERY_TIME_MAX };
         let (send, batches) = mpsc::channel(BATCHES_AHEAD);
         let mut task = JoinSet::new();
         let work = async move {
             let reader = planned.reader.clone();
-            let work = send_all(&planned, parameters.as_ref(), limit, &send);
+            let work = send_all(&planned, parameters.as_ref(), limit, &send, &ending);
             let ended = tokio::select! {
                 biased;
                 () = cancel.cancelled() => Err(Error::Cancelled),
-                ended = tokio::time::timeout(QUERY_TIME_MAX, work) => ended
-                    .unwrap_or(Err(Error::TookTooLong { seconds: QUERY_TIME_MAX.as_secs() })),
+                ended = tokio::time::timeout_at(ending.at.into(), work) => ended.unwrap_or(Err(Error::Cancelled)),
             };
             match ended {
-                Ok(()) => Ok(()),
-                Err(error) => Err(reader.explained(error)),
+                Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
+                Err(_) if Instant::now() >= ending.at => Err(Error::TookTooLong { seconds: QUERY_TIME_MAX.as_secs() }),
+                ended => ended.map_err(|error| reader.explained(error)),
             }
         };
         task.spawn_on(work, &self.0.pool.handle());
-        Ok(Rows { schema, batches, task, cancelled, is_over: false, _place: place })
+        Ok(Rows { schema, batches, task, cancelled, is_over: false, _until_dropped: until_dropped, _place: place })
     }
 
     /// Stops a query of the caller; whether there was one under way.
@@ -276,6 +277,7 @@ async fn send_all(
     parameters: Option<&Parameters>,
     (most, rule): (u64, String),
     send: &mpsc::Sender<RecordBatch>,
+    ending: &Ending,
 ) -> Result<()> {
     let mut rows = 0_u64;
     for time in 0..parameters.map_or(1, Parameters::times) {
@@ -287,7 +289,7 @@ async fn send_all(
         };
         let frame = DataFrame::new(planned.state.clone(), plan);
         let context = Arc::new(frame.task_ctx());
-        let mut batches = execute_stream(giving_way(frame.create_physical_plan().await?)?, context)?;
+        let mut batches = execute_stream(giving_way(frame.create_physical_plan().await?, ending)?, context)?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             rows = rows.saturating_add(batch.num_rows() as u64);
@@ -300,19 +302,6 @@ async fn send_all(
         }
     }
     Ok(())
-}
-
-/// A plan whose joins give way to others now and then. The engine sees to that where rows are read; a join makes many rows
-/// of few, and a filter above it that lets none pass would keep a thread, deaf to cancellation, until it is done.
-fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let given = plan.transform_up(|node| {
-        if !node.name().ends_with("JoinExec") {
-            return Ok(Transformed::no(node));
-        }
-        let node: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(node));
-        Ok(Transformed::yes(node))
-    })?;
-    Ok(given.data)
 }
 
 /// The place of a query among those under way; given back when it is dropped.
@@ -343,6 +332,8 @@ pub struct Rows {
     task: JoinSet<Result<()>>,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     is_over: bool,
+    /// Dropping the rows cancels the query, also where it does not give way.
+    _until_dropped: DropGuard,
     _place: Place,
 }
 

@@ -12,6 +12,7 @@
 
 mod engine;
 mod error;
+mod giving_way;
 mod limits;
 mod listing;
 mod parameters;
