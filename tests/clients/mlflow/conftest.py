@@ -14,6 +14,14 @@ import pytest
 from harness import Server
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left():
+    """The client keeps the experiment that was set, here and for its children; the next module starts without."""
+    yield
+    mlflow.tracking.fluent._active_experiment_id = None
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     with Server(tmp_path_factory.mktemp("mlflow") / "project") as server:

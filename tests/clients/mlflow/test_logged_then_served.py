@@ -29,6 +29,7 @@ LABEL = rows.labels(TRAIN, 23)
 def server(tmp_path_factory):
     with Server(tmp_path_factory.mktemp("logged")) as server:
         mlflow.set_tracking_uri(server.url)
+        mlflow.set_registry_uri(server.url)
         mlflow.set_experiment("trees")
         yield server
 
