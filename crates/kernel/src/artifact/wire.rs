@@ -1,6 +1,6 @@
 //! Nodes as short JSON arrays: spelt-out keys would be four fifths of an artifact's bytes.
 
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -89,23 +89,21 @@ enum Question {
 
 impl<'de> Deserialize<'de> for Question {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        enum Word {
-            #[serde(rename = "<")]
-            Strict,
-            #[serde(rename = "<=")]
-            OrEqual,
-            #[serde(rename = "any")]
-            Any,
-            #[serde(rename = "in")]
-            In,
-        }
-        Ok(match Word::deserialize(deserializer)? {
-            Word::Strict => Self::Less(Less::Strict),
-            Word::OrEqual => Self::Less(Less::OrEqual),
-            Word::Any => Self::Less(Less::Any),
-            Word::In => Self::In,
-        })
+        deserializer.deserialize_str(QuestionVisitor)
+    }
+}
+
+struct QuestionVisitor;
+
+impl Visitor<'_> for QuestionVisitor {
+    type Value = Question;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a comparison or \"in\"")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Question, E> {
+        if word == "in" { Ok(Question::In) } else { Less::deserialize(word.into_deserializer()).map(Question::Less) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Trees as flat arrays.
+//! Trees as flat arrays, and walks through them: for trees that are too large or too many for what is faster.
 //!
 //! Each tree lies breadth first and the two children of a split lie side by side, so a node needs one link: the next
 //! node is `first_child + goes_right`, computed without a branch. A leaf leads to itself, so a walk needs no test for the
@@ -9,15 +9,14 @@
 //! before, with NaN as its threshold, that only sends missing values to the right. A question about a category carries
 //! the number of its set where others have their threshold; walks of ensembles without sets do not look for it.
 
-use crate::artifact::{Less, Node, Precision, Tree, TreeEnsemble};
+use crate::artifact::{Less, Node, Tree};
 
+use super::ensemble::Sum;
+use super::questions::{LEAVES_MAX, Leaf, Question, Questions};
 use super::sets::Sets;
 
 /// How many walks are under way at once: enough to hide a load from the second-level cache, few enough for registers.
 const WALKERS: usize = 8;
-
-/// Rows that a batch takes through a tree before the next tree: with 28 columns 14 kB, half a first-level cache.
-const BLOCK_ROWS: usize = 64;
 
 /// The bit of [`FlatNode::feature`] that sends missing values to the right.
 const MISSING_RIGHT: u32 = 1 << 31;
@@ -36,17 +35,14 @@ struct FlatNode {
     feature: u32,
 }
 
-/// A compiled [`TreeEnsemble`].
-#[derive(Debug)]
+/// Trees to be walked.
+#[derive(Debug, Default)]
 pub(super) struct Forest {
-    base: Vec<f64>,
     nodes: Vec<FlatNode>,
     /// One for each node; 0 for splits.
     leaf_values: Vec<f64>,
     /// In the order of the ensemble, because sums depend on it.
     trees: Vec<Root>,
-    sets: Sets,
-    precision: Precision,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,21 +52,60 @@ struct Root {
 }
 
 impl Forest {
-    /// Lays out an ensemble that has been validated.
-    pub(super) fn compile(ensemble: &TreeEnsemble) -> Self {
-        let mut forest = Self {
-            base: ensemble.base.clone(),
-            nodes: Vec::new(),
-            leaf_values: Vec::new(),
-            trees: Vec::with_capacity(ensemble.trees.len()),
-            sets: Sets::compile(&ensemble.sets),
-            precision: ensemble.precision,
-        };
-        for tree in &ensemble.trees {
+    /// Lays out trees that have been validated.
+    pub(super) fn compile(trees: &[Tree]) -> Self {
+        let mut forest = Self::default();
+        for tree in trees {
             let node = forest.lay_out(tree);
             forest.trees.push(Root { node, output: index(tree.output) });
         }
         forest
+    }
+
+    /// The trees by their questions; none when one of them is too large for that, or asks for categories.
+    pub(super) fn questions(&self) -> Option<Vec<Questions>> {
+        let ends = self.trees.iter().skip(1).map(|tree| tree.node as usize).chain([self.nodes.len()]);
+        self.trees.iter().zip(ends).map(|(tree, end)| self.questions_of(*tree, end)).collect()
+    }
+
+    /// A tree by its questions; its nodes lie from its root to `end`, breadth first.
+    fn questions_of(&self, tree: Root, end: usize) -> Option<Questions> {
+        let root = tree.node as usize;
+        let nodes = &self.nodes[root..end];
+        if nodes.len() >= 2 * LEAVES_MAX || nodes.iter().any(|node| node.feature & AMONG != 0) {
+            return None;
+        }
+        let children = |place: usize| {
+            let first = nodes[place].first_child as usize - root;
+            (first != place).then_some(first)
+        };
+        // the leaves below each node, children before parents; then the first of them, parents before children
+        let mut below = vec![1u8; nodes.len()];
+        for place in (0..nodes.len()).rev() {
+            if let Some(left) = children(place) {
+                below[place] = below[left] + below[left + 1];
+            }
+        }
+        let mut first = vec![0u8; nodes.len()];
+        let mut questions = Vec::with_capacity(nodes.len() / 2);
+        let mut leaves = vec![Leaf { place: 0, value: 0.0 }; usize::from(below[0])];
+        for (place, node) in nodes.iter().enumerate() {
+            let Some(left) = children(place) else {
+                leaves[usize::from(first[place])] = Leaf { place: place as u8, value: self.leaf_values[root + place] };
+                continue;
+            };
+            first[left] = first[place];
+            first[left + 1] = first[place] + below[left];
+            questions.push(Question {
+                column: node.feature & !MISSING_RIGHT,
+                threshold: node.threshold,
+                missing_right: node.feature & MISSING_RIGHT != 0,
+                place: place as u8,
+                left: left as u8,
+                left_leaves: first[left]..first[left + 1],
+            });
+        }
+        Some(Questions { questions, leaves, output: tree.output as usize })
     }
 
     /// Appends a tree breadth first and returns where its root lies.
@@ -119,12 +154,15 @@ impl Forest {
     }
 
     /// Adds up the leaves of one row, eight trees at a time.
-    pub(super) fn score_row(&self, row: &[f64], out: &mut [f64]) {
-        if self.sets.is_empty() { self.add_row::<false>(row, out) } else { self.add_row::<true>(row, out) }
+    pub(super) fn add_row(&self, sum: &Sum<'_>, row: &[f64], scores: &mut [f64]) {
+        if sum.sets.is_empty() {
+            self.walk_trees::<false>(sum, row, scores);
+        } else {
+            self.walk_trees::<true>(sum, row, scores);
+        }
     }
 
-    fn add_row<const SETS: bool>(&self, row: &[f64], out: &mut [f64]) {
-        out.copy_from_slice(&self.base);
+    fn walk_trees<const SETS: bool>(&self, sum: &Sum<'_>, row: &[f64], scores: &mut [f64]) {
         for trees in self.trees.chunks(WALKERS) {
             let mut at = [trees[0].node; WALKERS];
             for (walker, tree) in at.iter_mut().zip(trees) {
@@ -133,7 +171,7 @@ impl Forest {
             loop {
                 let mut moved = 0;
                 for walker in &mut at {
-                    let next = self.next::<SETS>(*walker, row);
+                    let next = self.next::<SETS>(*walker, row, sum.sets);
                     moved |= next ^ *walker;
                     *walker = next;
                 }
@@ -142,74 +180,55 @@ impl Forest {
                 }
             }
             for (walker, tree) in at.iter().zip(trees) {
-                self.add(&mut out[tree.output as usize], *walker);
+                sum.add(&mut scores[tree.output as usize], self.leaf_values[*walker as usize]);
             }
         }
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the sum is meant to be one of 32-bit floats")]
-    fn add(&self, score: &mut f64, leaf: u32) {
-        let value = self.leaf_values[leaf as usize];
-        *score = match self.precision {
-            Precision::Double => *score + value,
-            Precision::Single => f64::from(*score as f32 + value as f32),
-        };
-    }
-
-    #[inline]
-    fn next<const SETS: bool>(&self, at: u32, row: &[f64]) -> u32 {
+    fn next<const SETS: bool>(&self, at: u32, row: &[f64], sets: &Sets) -> u32 {
         let node = self.nodes[at as usize];
-        if SETS && node.feature & AMONG != 0 { node.next_among(row, &self.sets) } else { node.next(row) }
+        if SETS && node.feature & AMONG != 0 { node.next_among(row, sets) } else { node.next(row) }
     }
 
-    /// Adds up the leaves of many rows: blocks of rows, tree by tree, eight rows at a time. What is left over of a block
-    /// goes row by row.
-    pub(super) fn score_batch(&self, columns: usize, values: &[f64], out: &mut [f64]) {
-        let outputs = self.base.len();
-        for (block, scores) in out.chunks_mut(BLOCK_ROWS * outputs).enumerate() {
-            let rows = scores.len() / outputs;
-            let together = rows - rows % WALKERS;
-            let first = block * BLOCK_ROWS;
-            let values = &values[first * columns..(first + rows) * columns];
-            let (scores, scores_left) = scores.split_at_mut(together * outputs);
-            let (values, values_left) = values.split_at(together * columns);
-            if self.sets.is_empty() {
-                self.score_together::<false>(columns, values, scores);
-            } else {
-                self.score_together::<true>(columns, values, scores);
-            }
-            for (row, scores) in scores_left.chunks_exact_mut(outputs).enumerate() {
-                self.score_row(&values_left[row * columns..(row + 1) * columns], scores);
-            }
+    /// Adds up the leaves of a block of rows, tree by tree, eight rows at a time. What is left over goes row by row.
+    pub(super) fn add_block(&self, sum: &Sum<'_>, columns: usize, values: &[f64], scores: &mut [f64]) {
+        let rows = scores.len() / sum.outputs;
+        let together = rows - rows % WALKERS;
+        let (scores, scores_left) = scores.split_at_mut(together * sum.outputs);
+        let (values, values_left) = values.split_at(together * columns);
+        if sum.sets.is_empty() {
+            self.walk_block::<false>(sum, columns, values, scores);
+        } else {
+            self.walk_block::<true>(sum, columns, values, scores);
+        }
+        for (row, scores) in scores_left.chunks_exact_mut(sum.outputs).enumerate() {
+            self.add_row(sum, &values_left[row * columns..(row + 1) * columns], scores);
         }
     }
 
     /// Adds up the leaves of a block, whose rows are a multiple of eight.
-    fn score_together<const SETS: bool>(&self, columns: usize, values: &[f64], scores: &mut [f64]) {
-        let outputs = self.base.len();
-        for row in scores.chunks_exact_mut(outputs) {
-            row.copy_from_slice(&self.base);
-        }
+    fn walk_block<const SETS: bool>(&self, sum: &Sum<'_>, columns: usize, values: &[f64], scores: &mut [f64]) {
         for tree in &self.trees {
-            for (group, scores) in scores.chunks_exact_mut(WALKERS * outputs).enumerate() {
+            for (group, scores) in scores.chunks_exact_mut(WALKERS * sum.outputs).enumerate() {
                 let first = group * WALKERS;
-                let at = self.walk_rows::<SETS>(*tree, columns, &values[first * columns..(first + WALKERS) * columns]);
-                for (scores, walker) in scores.chunks_exact_mut(outputs).zip(at) {
-                    self.add(&mut scores[tree.output as usize], walker);
+                let values = &values[first * columns..(first + WALKERS) * columns];
+                let at = self.walk_rows::<SETS>(*tree, columns, values, sum.sets);
+                for (scores, walker) in scores.chunks_exact_mut(sum.outputs).zip(at) {
+                    sum.add(&mut scores[tree.output as usize], self.leaf_values[walker as usize]);
                 }
             }
         }
     }
 
     /// Takes eight rows to their leaves.
-    fn walk_rows<const SETS: bool>(&self, tree: Root, columns: usize, values: &[f64]) -> [u32; WALKERS] {
+    fn walk_rows<const SETS: bool>(&self, tree: Root, columns: usize, values: &[f64], sets: &Sets) -> [u32; WALKERS] {
         let rows: [&[f64]; WALKERS] = std::array::from_fn(|row| &values[row * columns..(row + 1) * columns]);
         let mut at = [tree.node; WALKERS];
         loop {
             let mut moved = 0;
             for (walker, row) in at.iter_mut().zip(rows) {
-                let next = self.next::<SETS>(*walker, row);
+                let next = self.next::<SETS>(*walker, row, sets);
                 moved |= next ^ *walker;
                 *walker = next;
             }
@@ -283,128 +302,7 @@ fn index(size: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use rand::rngs::SmallRng;
-    use rand::{Rng, SeedableRng};
-
     use super::*;
-
-    /// What the artifact means, one question after the other.
-    fn by_the_book(ensemble: &TreeEnsemble, row: &[f64]) -> Vec<f64> {
-        let mut scores = ensemble.base.clone();
-        for tree in &ensemble.trees {
-            let mut at = 0;
-            loop {
-                match tree.nodes[at as usize] {
-                    Node::Leaf { value } => {
-                        let score = &mut scores[tree.output];
-                        *score = match ensemble.precision {
-                            Precision::Double => *score + value,
-                            Precision::Single => f64::from(*score as f32 + value as f32),
-                        };
-                        break;
-                    }
-                    Node::Among { feature, set, inside, outside, missing } => {
-                        let x = row[feature as usize];
-                        let is_in = |category: &u32| f64::from(*category) == x.trunc();
-                        at = if x.is_nan() {
-                            missing
-                        } else if ensemble.sets[set as usize].iter().any(is_in) {
-                            inside
-                        } else {
-                            outside
-                        };
-                    }
-                    Node::Split { feature, threshold, less, left, right, missing } => {
-                        let x = row[feature as usize];
-                        let goes_left = match less {
-                            Less::Strict => x < threshold,
-                            Less::OrEqual => x <= threshold,
-                            Less::Any => true,
-                        };
-                        at = if x.is_nan() {
-                            missing
-                        } else if goes_left {
-                            left
-                        } else {
-                            right
-                        };
-                    }
-                }
-            }
-        }
-        scores
-    }
-
-    /// Thresholds and values are drawn from few numbers, so that equality happens often.
-    fn number(random: &mut SmallRng) -> f64 {
-        const NUMBERS: [f64; 9] = [-1.0, -0.0, 0.0, f64::MIN_POSITIVE, 0.5, 1.0, f64::MAX, f64::MIN, 2.0];
-        NUMBERS[random.random_range(0..NUMBERS.len())]
-    }
-
-    fn ensemble(random: &mut SmallRng, outputs: usize, columns: u32) -> TreeEnsemble {
-        let sets: Vec<Vec<u32>> =
-            if random.random() { vec![] } else { vec![vec![0, 2], vec![1], vec![], vec![2, 1_000_000]] };
-        let precision = if random.random() { Precision::Double } else { Precision::Single };
-        let trees = (0..random.random_range(0..20))
-            .map(|_| {
-                let mut nodes = vec![Node::Leaf { value: random.random() }];
-                for _ in 0..random.random_range(0..12) {
-                    let at = random.random_range(0..nodes.len());
-                    if matches!(nodes[at], Node::Split { .. }) {
-                        continue;
-                    }
-                    let left = index(nodes.len());
-                    let missing = left + random.random_range(0..3);
-                    for _ in 0..3 {
-                        nodes.push(Node::Leaf { value: random.random_range(-1.0..1.0) });
-                    }
-                    let less = [Less::Strict, Less::OrEqual, Less::Any][random.random_range(0..3)];
-                    let feature = random.random_range(0..columns);
-                    nodes[at] = if sets.is_empty() || random.random() {
-                        Node::Split { feature, threshold: number(random), less, left, right: left + 1, missing }
-                    } else {
-                        let set = random.random_range(0..index(sets.len()));
-                        Node::Among { feature, set, inside: left, outside: left + 1, missing }
-                    };
-                }
-                Tree { output: random.random_range(0..outputs), nodes }
-            })
-            .collect();
-        let base = (0..outputs).map(|_| f64::from(random.random::<f32>())).collect();
-        TreeEnsemble { outputs, base, trees, sets, precision }
-    }
-
-    proptest! {
-        #[test]
-        fn rows_and_batches_have_the_bits_that_the_artifact_means(seed in any::<u64>(), rows in 1usize..150) {
-            let mut random = SmallRng::seed_from_u64(seed);
-            let (outputs, columns) = (random.random_range(1..4), random.random_range(1..6u32));
-            let ensemble = ensemble(&mut random, outputs, columns);
-            let columns = columns as usize;
-            let values: Vec<f64> = (0..rows * columns)
-                .map(|_| match random.random_range(0..8) {
-                    0 => f64::NAN,
-                    1 => f64::INFINITY,
-                    2 => f64::NEG_INFINITY,
-                    _ => number(&mut random),
-                })
-                .collect();
-            let forest = Forest::compile(&ensemble);
-
-            let mut batch = vec![0.0; rows * outputs];
-            forest.score_batch(columns, &values, &mut batch);
-
-            for (number, row) in values.chunks(columns).enumerate() {
-                let expected: Vec<u64> = by_the_book(&ensemble, row).iter().map(|x| x.to_bits()).collect();
-                let mut one = vec![0.0; outputs];
-                forest.score_row(row, &mut one);
-                prop_assert_eq!(one.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected.clone());
-                let of_batch = &batch[number * outputs..(number + 1) * outputs];
-                prop_assert_eq!(of_batch.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected);
-            }
-        }
-    }
 
     #[test]
     fn a_node_is_sixteen_bytes() {
