@@ -210,7 +210,7 @@ impl Endpoint {
                 degraded: answer.degraded,
                 predicted_at,
                 as_of,
-                caller: caller.to_string(),
+                caller: caller.clone(),
                 latency_us: micros(started.elapsed()).cast_signed(),
             };
             if self.log.push(entry, declared.log.queue as usize) == Pushed::Shed {

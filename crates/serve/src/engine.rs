@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::Error;
 use crate::deployed::Deployed;
 use crate::endpoint::{Endpoint, EndpointStatus};
-use crate::log::{LogSink, WriterSettings, queue, write_until_closed};
+use crate::log::{LogRuntime, LogSink, WriterSettings, queue, write_until_closed};
 use crate::lookup::{FeatureLookup, StoredFeatures};
 use crate::metrics::Metrics;
 use crate::plan::{Plan, suggestion};
@@ -69,6 +69,7 @@ struct Held {
 pub struct ServeEngine {
     config: ServeConfig,
     sink: Arc<dyn LogSink>,
+    writers: LogRuntime,
     metrics: Metrics,
     /// Names the log writers of this process.
     start: Uuid,
@@ -84,6 +85,7 @@ impl ServeEngine {
         Arc::new(Self {
             config,
             sink,
+            writers: LogRuntime::start(),
             metrics: Metrics::new(),
             start: Uuid::now_v7(),
             endpoints: ArcSwap::default(),
@@ -226,7 +228,7 @@ impl ServeEngine {
         let counts = Arc::clone(&log.counts);
         let metrics = self.metrics.of(&declared.name);
         let endpoint = Arc::new(Endpoint::new(declared, deployed, log, metrics)?);
-        let writer = tokio::spawn(write_until_closed(settings, waiting, counts, Arc::clone(&self.sink)));
+        let writer = self.writers.spawn(write_until_closed(settings, waiting, counts, Arc::clone(&self.sink)));
         Ok(Held { endpoint, made_from: None, writer })
     }
 

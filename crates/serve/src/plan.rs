@@ -17,6 +17,8 @@ pub struct Plan {
     /// What [`FeatureLookup`](crate::FeatureLookup) is asked for, in order.
     pub features: Vec<InputRef>,
     positions: HashMap<String, usize>,
+    /// For each input that is encoded by its categories, where each is among them.
+    categories: Vec<HashMap<String, usize>>,
 }
 
 /// A field of a request.
@@ -57,7 +59,12 @@ impl Plan {
     #[must_use]
     pub fn new(fields: Vec<RequestField>, inputs: Vec<PlannedInput>, features: Vec<InputRef>) -> Self {
         let positions = fields.iter().enumerate().map(|(at, field)| (field.name.clone(), at)).collect();
-        Self { fields, inputs, features, positions }
+        let places = |input: &PlannedInput| {
+            let known = input.categories.iter().flatten().cloned();
+            known.zip(0..).collect()
+        };
+        let categories = inputs.iter().map(places).collect();
+        Self { fields, inputs, features, positions, categories }
     }
 
     /// Plans for what is behind an endpoint: a version of its model, or nothing yet.
@@ -139,6 +146,12 @@ impl Plan {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<usize> {
         self.positions.get(name).copied()
+    }
+
+    /// The position of a category among those of the input at this position; none when the input does not know it.
+    #[must_use]
+    pub fn category(&self, input: usize, text: &str) -> Option<usize> {
+        self.categories.get(input)?.get(text).copied()
     }
 
     /// The refusal of a field or input that is not there, with a name like it.

@@ -7,8 +7,10 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Array, Float64Builder, Int64Builder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
+use mainspring_catalog::Principal;
 use mainspring_features::{Value, array_of, arrow_type};
 use mainspring_spec::{DataType, PREDICTION_LOG_COLUMNS};
 use uuid::Uuid;
@@ -36,7 +38,7 @@ pub(crate) struct Entry {
     pub(crate) degraded: bool,
     pub(crate) predicted_at: i64,
     pub(crate) as_of: i64,
-    pub(crate) caller: String,
+    pub(crate) caller: Principal,
     pub(crate) latency_us: i64,
 }
 
@@ -143,11 +145,19 @@ impl LogColumns {
     /// The entries, which all have these columns, as a batch.
     pub(super) fn batch(&self, endpoint: &str, entries: &[Entry]) -> Result<RecordBatch, ArrowError> {
         let mut columns = fixed_columns(endpoint, entries);
-        for (source, data_type) in &self.sources {
-            if let Some(numbers) = numbers_of(*source, *data_type, entries) {
+        let are_numbers = entries.iter().all(|entry| matches!(entry.question.given, Given::Numbers(_)));
+        let plan = entries.first().filter(|_| are_numbers).map(|entry| &entry.deployed.plan);
+        let number_of = |(source, data_type): &(Source, DataType)| number_input(*source, *data_type, plan?);
+        let inputs: Vec<usize> = self.sources.iter().filter_map(number_of).collect();
+        let mut numbers = numbers_of(&inputs, entries).into_iter();
+        for column in &self.sources {
+            if number_of(column).is_some()
+                && let Some(numbers) = numbers.next()
+            {
                 columns.push(Arc::new(numbers));
                 continue;
             }
+            let (source, data_type) = column;
             let values: Vec<Value> = entries
                 .iter()
                 .flat_map(|entry| (0..entry.rows()).map(|row| fitting(entry.value(row, *source), *data_type)))
@@ -158,31 +168,35 @@ impl LogColumns {
     }
 }
 
-/// A column of numbers from requests that brought numbers only, which are most of those that come in great numbers: copied
-/// without becoming values one by one. `None` when it is no such column.
-fn numbers_of(source: Source, data_type: DataType, entries: &[Entry]) -> Option<Float64Array> {
+/// The input behind a column that is copied from requests of numbers, which are most of those that come in great numbers:
+/// its values do not become [`Value`]s one by one. `None` when it is no such column.
+fn number_input(source: Source, data_type: DataType, plan: &Plan) -> Option<usize> {
     let (Source::Field { input: Some(input), .. } | Source::Input { input }) = source else { return None };
-    let fits = |entry: &Entry| {
-        let planned = &entry.deployed.plan.inputs[input];
-        matches!(entry.question.given, Given::Numbers(_))
-            && planned.data_type == DataType::Float64
-            && planned.categories.is_none()
-    };
-    if data_type != DataType::Float64 || !entries.iter().all(fits) {
-        return None;
-    }
-    Some(entries.iter().flat_map(|entry| numbers_in(entry, input)).collect())
+    let planned = &plan.inputs[input];
+    let is_number = data_type == DataType::Float64 && planned.data_type == data_type && planned.categories.is_none();
+    is_number.then_some(input)
 }
 
-/// What a request of numbers brought for an input, row by row.
-fn numbers_in(entry: &Entry, input: usize) -> impl Iterator<Item = Option<f64>> + '_ {
-    let width = entry.deployed.plan.inputs.len();
-    let numbers = match &entry.question.given {
-        Given::Numbers(numbers) => numbers.as_slice(),
-        Given::Fields(_) | Given::Inputs(_) => &[],
-    };
-    let given = (0..entry.rows()).map(move |row| numbers.get(row * width + input).copied());
-    given.map(|number| number.filter(|number| !number.is_nan()))
+/// The columns of inputs, from requests that brought numbers: one pass over the requests, which lie all over the memory.
+fn numbers_of(inputs: &[usize], entries: &[Entry]) -> Vec<Float64Array> {
+    let rows = entries.iter().map(Entry::rows).sum();
+    let mut columns: Vec<Vec<f64>> = inputs.iter().map(|_| Vec::with_capacity(rows)).collect();
+    for entry in entries {
+        let Given::Numbers(numbers) = &entry.question.given else { continue };
+        for row in numbers.chunks_exact(entry.deployed.plan.inputs.len().max(1)) {
+            for (column, input) in columns.iter_mut().zip(inputs) {
+                column.push(row[*input]);
+            }
+        }
+    }
+    columns.into_iter().map(nullable).collect()
+}
+
+/// Not-a-numbers stand for what is not known.
+fn nullable(numbers: Vec<f64>) -> Float64Array {
+    let known = NullBuffer::from_iter(numbers.iter().map(|number| !number.is_nan()));
+    let has_nulls = known.null_count() > 0;
+    Float64Array::new(numbers.into(), has_nulls.then_some(known))
 }
 
 /// A value that a caller sent as another number type than the column's, as the column's; null when it is none.
@@ -217,6 +231,7 @@ fn fixed_columns(endpoint: &str, entries: &[Entry]) -> Vec<ArrayRef> {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     for entry in entries {
         let live = entry.deployed.live.as_ref().filter(|_| !entry.is_fallback);
+        let caller = entry.caller.to_string();
         for (row, id) in entry.ids.iter().enumerate() {
             ids.append_value(id.as_hyphenated().encode_lower(&mut text));
             predicted_at.append_value(entry.predicted_at);
@@ -224,7 +239,7 @@ fn fixed_columns(endpoint: &str, entries: &[Entry]) -> Vec<ArrayRef> {
             endpoints.append_value(endpoint);
             models.append_option(live.map(|live| live.model.as_str()));
             versions.append_option(live.and_then(|live| i64::try_from(live.version).ok()));
-            callers.append_value(&entry.caller);
+            callers.append_value(&caller);
             latencies.append_value(entry.latency_us);
             degraded.append_value(entry.degraded);
             let answer = prediction(&entry.deployed, entry.is_fallback, &entry.scores, row);

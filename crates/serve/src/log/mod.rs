@@ -14,11 +14,13 @@
 
 mod columns;
 mod queue;
+mod runtime;
 mod sink;
 mod writer;
 
 pub use columns::log_column;
 pub(crate) use columns::{Entry, LogColumns};
 pub(crate) use queue::{LogQueue, Pushed, queue};
+pub(crate) use runtime::LogRuntime;
 pub use sink::{LakeSink, LogBatch, LogSink, SinkError, table_of};
 pub(crate) use writer::{WriterSettings, write_until_closed};
