@@ -12,6 +12,7 @@ use crate::base::{base, inputs_of, table_of};
 use crate::error::{Error, Result};
 use crate::online::{OnlineReader, OnlineState, OnlineStore, OnlineViews};
 use crate::plan::{FeaturePlan, stored_views};
+use crate::push::LiveViews;
 use crate::schema::{ViewSchema, find_view, fingerprint};
 
 /// Bounds of the online side.
@@ -38,6 +39,7 @@ pub struct FeatureStore {
     pub(crate) project: Arc<Project>,
     pub(crate) online: Arc<OnlineViews>,
     pub(crate) options: OnlineOptions,
+    pub(crate) live: Arc<LiveViews>,
 }
 
 impl FeatureStore {
@@ -57,7 +59,8 @@ impl FeatureStore {
         options: OnlineOptions,
     ) -> Self {
         let online = Arc::new(OnlineViews::new(store, options.cache_bytes));
-        Self { lake, catalog, project, online, options }
+        let live = Arc::new(LiveViews::new(&project));
+        Self { lake, catalog, project, online, options, live }
     }
 
     /// Opens the feature store of a project without its online store, which one process at a time may hold.
@@ -69,7 +72,7 @@ impl FeatureStore {
     /// The same store for the project as it is declared now.
     #[must_use]
     pub fn with_project(&self, project: Arc<Project>) -> Self {
-        Self { project, ..self.clone() }
+        Self { live: Arc::new(LiveViews::new(&project)), project, ..self.clone() }
     }
 
     /// The project.

@@ -124,6 +124,14 @@ impl OnlineViews {
         Ok(tails)
     }
 
+    /// Whether a view of this declaration is known to be online, be it without rows.
+    pub(crate) fn has_begun(&self, view: &str, fingerprint: &str) -> bool {
+        self.views
+            .read()
+            .get(view)
+            .is_some_and(|tails| tails.fingerprint == fingerprint && tails.state.load().is_some())
+    }
+
     /// Grows whenever a view is compiled anew.
     pub(crate) fn compiled(&self) -> u64 {
         self.compiled.load(Ordering::SeqCst)

@@ -1,27 +1,37 @@
-//! The rows that pushed rows bring to a view: its own base query, over them alone.
-//!
-//! That is right for queries that make each row from one row: a selection, a filter, a union. A query that joins, counts
-//! or windows cannot be run on a part; views of such queries follow when they are computed anew.
+//! The rows that pushed rows bring to views: those of each view's own base query, over them alone.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use arrow::array::RecordBatch;
-use datafusion::common::TableReference;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::datasource::MemTable;
-use datafusion::logical_expr::{Expr, LogicalPlan};
-use futures::TryStreamExt;
+use datafusion::execution::SessionState;
 use mainspring_ingest::{pushed_app, table_schema};
 use mainspring_lake::{At, TableName};
-use mainspring_spec::{FeatureView, Source, ViewKind, table_names};
+use mainspring_spec::{FeatureView, Project, Source, ViewKind};
+use tokio::sync::OnceCell;
 
-use crate::base::{Base, inputs_of, of_events, of_query};
-use crate::error::{Error, Result};
-use crate::identity::with_row_ids;
+use super::query::{LiveQuery, base_of, over_declared};
+use crate::base::inputs_of;
+use crate::error::Result;
 use crate::online::{column, moment};
-use crate::schema::{ROW_ID, ViewSchema};
+use crate::schema::{ViewSchema, fingerprint};
 use crate::store::FeatureStore;
+
+/// The views over each pushed source of a project, compiled at the first push to it and kept while the project is applied.
+pub(crate) struct LiveViews {
+    by_source: HashMap<String, OnceCell<Vec<LiveView>>>,
+    session: OnceLock<SessionState>,
+}
+
+/// A view that pushed rows of a source go to at once, if its query lets them.
+pub(crate) struct LiveView {
+    pub(super) name: String,
+    pub(super) fingerprint: String,
+    /// A row of the same key takes the place of the former one, which may lie elsewhere in the tail.
+    pub(super) replaces: bool,
+    /// `None`: it cannot be run on a part of the rows.
+    query: Option<LiveQuery>,
+}
 
 /// The rows of a view, in the order of columns of [`Rows`](crate::online::Rows).
 pub(super) struct LiveRows {
@@ -29,15 +39,42 @@ pub(super) struct LiveRows {
     pub(super) rows: RecordBatch,
 }
 
+impl LiveViews {
+    pub(crate) fn new(project: &Project) -> Self {
+        let pushed = project.sources.values().filter(|source| source.is_pushed());
+        let by_source = pushed.map(|source| (source.name.clone(), OnceCell::new())).collect();
+        Self { by_source, session: OnceLock::new() }
+    }
+}
+
 impl FeatureStore {
-    /// The views that pushed rows of a source go to at once, by their declaration; their queries may still refuse.
-    pub(super) fn views_over(&self, source: &Source) -> Result<Vec<&FeatureView>> {
+    /// The engine as pushes use it. A push is few rows: they are not parted among threads.
+    pub(super) fn push_session(&self) -> &SessionState {
+        self.live.session.get_or_init(|| {
+            let mut state = self.lake.session().state();
+            state.config_mut().options_mut().execution.target_partitions = 1;
+            state
+        })
+    }
+
+    /// The views that pushed rows of a source go to at once.
+    pub(crate) async fn live_views(&self, source: &Source) -> Result<&[LiveView]> {
+        let Some(views) = self.live.by_source.get(&source.name) else { return Ok(&[]) };
+        Ok(views.get_or_try_init(|| self.compile_live(source)).await?)
+    }
+
+    async fn compile_live(&self, source: &Source) -> Result<Vec<LiveView>> {
         let table = TableName::new("sources", &source.name)?;
         let mut views = vec![];
         for view in self.project.feature_views.values() {
             let is_kept = view.kind() != ViewKind::Request && view.online && view.entity.is_some();
             if is_kept && inputs_of(&self.project, view)?.contains(&table) {
-                views.push(view);
+                views.push(LiveView {
+                    name: view.name.clone(),
+                    fingerprint: fingerprint(&self.project, view),
+                    replaces: !source.key.is_empty() && view.kind() == ViewKind::Windowed,
+                    query: LiveQuery::plan(&self.project, view, self.push_session()).await?,
+                });
             }
         }
         Ok(views)
@@ -46,65 +83,19 @@ impl FeatureStore {
     /// What rows of a pushed source bring to a view. `None`: its query cannot be run on a part of the rows.
     pub(super) async fn live_rows(
         &self,
-        view: &FeatureView,
+        view: &LiveView,
         source: &Source,
-        rows: RecordBatch,
+        rows: &RecordBatch,
     ) -> Result<Option<LiveRows>> {
-        let Some(base) = self.live_base(view, source, rows).await? else { return Ok(None) };
-        let schema = base.schema.clone();
-        let stream = with_row_ids(base, 0).await?;
-        let table = stream.schema();
-        let batches: Vec<RecordBatch> = stream.try_collect().await?;
-        let rows = arrow::compute::concat_batches(&table, &batches)?;
-        let keys = schema.keys.iter().map(|key| key.name.as_str());
-        let times = schema.event_time.as_deref().into_iter().chain(schema.known_at.as_deref());
-        let payload = schema.payload.iter().map(|field| field.name.as_str());
-        let order = keys.chain(times).chain([ROW_ID]).chain(payload);
-        let order = order.map(|name| table.index_of(name)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(LiveRows { rows: rows.project(&order)?, schema }))
-    }
-
-    async fn live_base(&self, view: &FeatureView, source: &Source, rows: RecordBatch) -> Result<Option<Base>> {
-        let session = self.lake.session();
-        let Some(sql) = &view.sql else {
-            if view.from.as_deref() != Some(source.name.as_str()) {
-                return Ok(None);
-            }
-            return of_events(&self.project, view, session.read_batch(rows)?).map(Some);
-        };
-        let names = table_names(sql).map_err(|error| Error::Project(error.to_string()))?;
-        for name in names {
-            let Some(named) = self.project.sources.get(&name) else { return Ok(None) };
-            let schema = table_schema(named);
-            let batch = if named.name == source.name { rows.clone() } else { RecordBatch::new_empty(schema.clone()) };
-            let table = MemTable::try_new(schema, vec![vec![batch]])?;
-            session.register_table(TableReference::partial("sources", name), Arc::new(table))?;
-        }
-        let query = session.sql(sql).await?;
-        if !is_row_by_row(query.logical_plan())? {
-            return Ok(None);
-        }
-        of_query(&self.project, view, query).map(Some)
+        let Some(query) = &view.query else { return Ok(None) };
+        let rows = query.run(self.push_session(), &source.name, rows).await?;
+        Ok(Some(LiveRows { rows, schema: query.schema.clone() }))
     }
 
     /// A view's shape by what its sources declare, while their tables are not there yet. `None`: it reads other views.
     pub(crate) async fn schema_of_declared(&self, view: &FeatureView) -> Result<Option<ViewSchema>> {
-        let session = self.lake.session();
-        let empty = |name: &String| {
-            let schema = table_schema(self.project.sources.get(name)?);
-            Some(RecordBatch::new_empty(schema))
-        };
-        if let Some(from) = &view.from {
-            let Some(batch) = empty(from) else { return Ok(None) };
-            return Ok(Some(of_events(&self.project, view, session.read_batch(batch)?)?.schema));
-        }
-        let Some(sql) = &view.sql else { return Ok(None) };
-        for name in table_names(sql).map_err(|error| Error::Project(error.to_string()))? {
-            let Some(batch) = empty(&name) else { return Ok(None) };
-            let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
-            session.register_table(TableReference::partial("sources", name), Arc::new(table))?;
-        }
-        Ok(Some(of_query(&self.project, view, session.sql(sql).await?)?.schema))
+        let Some(selected) = over_declared(&self.project, view, self.push_session()).await? else { return Ok(None) };
+        Ok(Some(base_of(&self.project, view, selected)?.schema))
     }
 
     /// The rows of a view that pushes brought and its table does not give: those that came since it was computed last and,
@@ -137,12 +128,14 @@ impl FeatureStore {
                     Err(error) => return Err(error.into()),
                 });
             }
+            let live = self.live_views(source).await?.iter().find(|live| live.name == view.name);
+            let Some(live) = live else { continue };
             let schema = table_schema(source);
             let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
             for rows in parts {
                 for batch in rows.select_columns(&columns)?.collect().await? {
                     let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?;
-                    all.extend(self.live_rows(view, source, batch).await?.map(|live| live.rows));
+                    all.extend(self.live_rows(live, source, &batch).await?.map(|live| live.rows));
                 }
             }
         }
@@ -160,35 +153,4 @@ impl FeatureStore {
         let names: BTreeMap<&str, ()> = sources.flat_map(|s| &s.push).map(|name| (name.as_str(), ())).collect();
         crate::schema::names(names.into_keys())
     }
-}
-
-/// Whether each row of a query's result is made from one row of one table.
-fn is_row_by_row(plan: &LogicalPlan) -> Result<bool> {
-    let mut is = true;
-    plan.apply_with_subqueries(|node| {
-        is &= match node {
-            LogicalPlan::Projection(_)
-            | LogicalPlan::Filter(_)
-            | LogicalPlan::Union(_)
-            | LogicalPlan::SubqueryAlias(_)
-            | LogicalPlan::EmptyRelation(_) => true,
-            LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
-            LogicalPlan::Sort(sort) => sort.fetch.is_none(),
-            // Equal rows have one place.
-            LogicalPlan::Distinct(distinct) => matches!(distinct, datafusion::logical_expr::Distinct::All(_)),
-            _ => false,
-        };
-        node.apply_expressions(|expression| {
-            expression.apply(|part| {
-                let asks_elsewhere = matches!(
-                    part,
-                    Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..)
-                );
-                is &= !asks_elsewhere && !part.is_volatile_node();
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })?;
-        Ok(if is { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
-    })?;
-    Ok(is)
 }

@@ -2,18 +2,21 @@
 //!
 //! A push goes into the tables of sources. Before it is acknowledged, two things are in the online store, written in one
 //! step and synced: the rows as they came ([`log`]), and for each view over them the rows of its timeline ([`live`]), computed
-//! by the view's own base query over the pushed rows alone. Behind, [`land`] brings the rows as they came into the lake's
-//! tables, each once, from which views are computed anew like from any other; their row ids do not depend on the way, so
-//! what is materialised later lands on the same places.
+//! by the view's own base query over the pushed rows alone ([`query`]). Behind, [`land`] brings the rows as they came into
+//! the lake's tables, each once, from which views are computed anew like from any other; their row ids do not depend on the
+//! way, so what is materialised later lands on the same places.
 //!
-//! The arithmetic: a push is one query of a few rows a view (about 1 ms), one batch of the store and one sync (1 to 5 ms),
-//! which pushes at the same time share. Landing is one commit of the lake for all that has come since the last.
+//! The arithmetic: a push is one planned query of a few rows a view (some 50 µs), one batch of the store and one sync (1 to
+//! 5 ms), which pushes at the same time share. Landing is one commit of the lake for all that has come since the last.
 
 mod land;
 mod live;
 mod log;
+mod query;
+mod table;
 mod take;
 
+pub(crate) use live::LiveViews;
 pub use take::{PUSH_ROWS_MAX, Push, PushReport, PushTo};
 
 /// Whose turn it is to write to an online store. A store has one of these, whichever projects are served from it.

@@ -9,10 +9,9 @@ use mainspring_ingest::{judge_pushed, table_schema};
 use mainspring_spec::{FeatureView, Source};
 
 use super::land::last_of_each_key;
-use super::live::LiveRows;
+use super::live::{LiveRows, LiveView};
 use super::log;
 use crate::error::{Error, Result};
-use crate::fold::Fold;
 use crate::online::{OnlineChange, OnlineState, Rows, ViewTails, read_state, space};
 use crate::schema::names;
 use crate::store::FeatureStore;
@@ -108,7 +107,6 @@ impl FeatureStore {
     /// When rows break a rule of their source, there are too many, or a store fails.
     pub async fn push(&self, pushes: Vec<Push>, to: PushTo, principal: &Principal) -> Result<PushReport> {
         let by = principal.to_string();
-        let state = self.lake.session().state();
         let mut judged = vec![];
         for push in pushes {
             let source = self.project.sources.get(&push.source).filter(|source| source.is_pushed());
@@ -125,11 +123,13 @@ impl FeatureStore {
                 return Err(Error::PushesWaiting { source_name: source.name.clone(), rows: waiting });
             }
             if rows > 0 {
-                judged.push((source, judge_pushed(source, &state, push.rows)?));
+                judged.push((source, judge_pushed(source, self.push_session(), push.rows)?));
             }
             if to == PushTo::Online {
-                for view in self.views_over(source)? {
-                    self.begin_online(view).await?;
+                for view in self.live_views(source).await? {
+                    if !self.online.has_begun(&view.name, &view.fingerprint) {
+                        self.begin_online(&view.name).await?;
+                    }
                 }
             }
         }
@@ -142,11 +142,11 @@ impl FeatureStore {
                 let rows = self.number(source, rows)?;
                 report.rows += rows.batch.num_rows() as u64;
                 if to == PushTo::Online {
-                    for view in self.views_over(source)? {
-                        match self.live_rows(view, source, rows.batch.clone()).await? {
+                    for view in self.live_views(source).await? {
+                        match self.live_rows(view, source, &rows.batch).await? {
                             Some(live) => {
                                 report.live.push(view.name.clone());
-                                parts.extend(self.part(source, live)?);
+                                parts.extend(self.part(view, live)?);
                             }
                             None => report.later.push(view.name.clone()),
                         }
@@ -186,18 +186,14 @@ impl FeatureStore {
     }
 
     /// A view's rows as changes of its tails.
-    fn part(&self, source: &Source, live: LiveRows) -> Result<Option<Part>> {
+    fn part(&self, view: &LiveView, live: LiveRows) -> Result<Option<Part>> {
         let tails = self.online.view(&live.schema)?;
         let Some(state) = tails.state() else { return Ok(None) };
-        let view = self.stored_view(&live.schema.view, "a push")?;
-        let fold = live.schema.fold(view, &view.feature_names())?;
-        // A row of the same key takes the place of the former one, which may lie elsewhere in the tail.
-        let replaces = !source.key.is_empty() && matches!(fold, Fold::Windows(_));
         let rows = Rows::of(&live.schema, &live.rows);
         let space = space(&live.schema.view, state.generation);
         let mut changes = vec![];
         for (entity, row) in (0..rows.len()).filter_map(|row| rows.row(row)) {
-            if replaces {
+            if view.replaces {
                 let former = self.online.store().tail(&space, &entity)?.into_iter();
                 let former = former.filter(|other| other.key.row_id == row.key.row_id && other.key != row.key);
                 changes.extend(former.map(|gone| OnlineChange::Delete { entity: entity.clone(), key: gone.key }));
@@ -224,8 +220,8 @@ impl FeatureStore {
     }
 
     /// Has a view that was never materialised begin with what is pushed.
-    async fn begin_online(&self, view: &FeatureView) -> Result<()> {
-        let schema = self.view_schema(&view.name).await?;
+    async fn begin_online(&self, view: &str) -> Result<()> {
+        let schema = self.view_schema(view).await?;
         let tails = self.online.view(&schema)?;
         if tails.state().is_some() {
             return Ok(());
@@ -234,9 +230,9 @@ impl FeatureStore {
         if tails.state().is_some() {
             return Ok(());
         }
-        let generation = read_state(self.online.store(), &view.name)?.map_or(1, |state| state.generation + 1);
+        let generation = read_state(self.online.store(), view)?.map_or(1, |state| state.generation + 1);
         // A crash may have left rows there.
-        self.online.store().clear(&space(&view.name, generation))?;
+        self.online.store().clear(&space(view, generation))?;
         tails.publish(OnlineState {
             generation,
             fingerprint: schema.fingerprint,

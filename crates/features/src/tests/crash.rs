@@ -3,21 +3,21 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::world::{START, World, assert_same, block_on};
+use super::shop::{Event, Shop, assert_same};
+use super::world::{HOUR, START, block_on};
 
 const FOLDER: &str = "MAINSPRING_TEST_CRASH_FOLDER";
-const HOUR: i64 = 3_600_000_000;
 
 /// Materialises on and on, from where the store is, until it is killed. Does nothing when it is not started by the test below.
 #[test]
 fn child_that_materialises() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     block_on(async {
-        let world = World::open(std::path::Path::new(&folder)).await;
-        let state = world.features.online_state("spending").await.unwrap();
+        let shop = Shop::open(std::path::Path::new(&folder)).await;
+        let state = shop.features.online_state("spending").await.unwrap();
         let mut until = state.and_then(|state| state.until).unwrap_or(START);
         loop {
-            world.materialize(Some(until)).await;
+            shop.materialize(Some(until)).await;
             until += HOUR / 10;
         }
     });
@@ -27,7 +27,7 @@ fn child_that_materialises() {
 fn killed_materialisation_is_taken_up_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     block_on(async {
-        let world = World::open(folder.path()).await;
+        let shop = Shop::open(folder.path()).await;
         let customers = arrow::array::RecordBatch::try_from_iter([
             ("customer", std::sync::Arc::new(arrow::array::StringArray::from(vec!["c1"])) as arrow::array::ArrayRef),
             ("born", std::sync::Arc::new(arrow::array::Int64Array::from(vec![1980]))),
@@ -36,9 +36,9 @@ fn killed_materialisation_is_taken_up_where_it_was() {
         let table = mainspring_lake::TableName::new("sources", "customers").unwrap();
         let id = mainspring_lake::WriteId { app: "test".into(), sequence: 0 };
         let rows = mainspring_lake::stream_of(customers.schema(), vec![customers]);
-        world.lake.append(&table, rows, id).await.unwrap();
+        shop.lake.append(&table, rows, id).await.unwrap();
         let events: Vec<_> = (0..20_000_i64)
-            .map(|number| super::world::Event {
+            .map(|number| Event {
                 customer: Some(format!("c{}", number % 40)),
                 happened: START + number * HOUR / 100,
                 known: START + number * HOUR / 100,
@@ -46,8 +46,8 @@ fn killed_materialisation_is_taken_up_where_it_was() {
                 item: None,
             })
             .collect();
-        world.add(1, &events).await;
-        world.backfill().await;
+        shop.add(1, &events).await;
+        shop.backfill().await;
     });
 
     let mut furthest = 0;
@@ -64,15 +64,15 @@ fn killed_materialisation_is_taken_up_where_it_was() {
         child.wait().unwrap();
 
         block_on(async {
-            let world = World::open(folder.path()).await;
-            let Some(state) = world.features.online_state("spending").await.unwrap() else { return };
+            let shop = Shop::open(folder.path()).await;
+            let Some(state) = shop.features.online_state("spending").await.unwrap() else { return };
             let until = state.until.unwrap();
             furthest = furthest.max(until);
             assert_eq!(until, furthest, "a state that was synced is not lost");
             // The other views may be a step behind: brought to the same moment, all agree with the tables.
-            world.materialize(Some(until)).await;
+            shop.materialize(Some(until)).await;
             let rows: Vec<_> = (0..40).map(|c| (Some(format!("c{c}")), until - i64::from(c) * 1_000_000)).collect();
-            assert_same(&world.offline(&rows).await, &world.online(&rows).await, &format!("round {round}"));
+            assert_same(&shop.offline(&rows).await, &shop.online(&rows).await, &format!("round {round}"));
         });
     }
     assert!(furthest > START, "no materialisation finished in four rounds");

@@ -3,4 +3,5 @@
 mod crash;
 mod oracle;
 mod push;
+mod shop;
 mod world;

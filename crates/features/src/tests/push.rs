@@ -1,18 +1,16 @@
 //! Pushes: online at once, in the lake once, and the same in both.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use mainspring_catalog::{Catalog, Principal};
-use mainspring_lake::{Lake, LakeConfig, TableName};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use mainspring_catalog::Principal;
+use mainspring_lake::TableName;
 use proptest::prelude::*;
 
-use super::world::{START, block_on};
-use crate::{EntityValue, FeatureStore, FjallStore, Push, PushTo, Status, Value, ValueRef};
+use super::world::{MINUTE, START, World, block_on, micros};
+use crate::{EntityValue, OnlineOptions, Push, PushTo, Status, Value, ValueRef};
 
-const PROJECT: &[(&str, &str)] = &[
+const PROJECT: [(&str, &str); 3] = [
     ("mainspring.yaml", "project: sensors\n"),
     (
         "sources/all.yaml",
@@ -52,6 +50,13 @@ written_at: pushed_at
 ttl: 2h
 features: {heat: how hot, state: of what}
 ---
+feature_view: seen
+entity: sensor
+sql: select sensor, at, pushed_at, now() as seen_at from readings
+event_time: at
+written_at: pushed_at
+features: {seen_at: when it was seen}
+---
 feature_view: hours
 entity: sensor
 from: readings
@@ -76,13 +81,15 @@ features: [last_reading.*, hours.seen_1h]
     ),
 ];
 
-const VIEWS: [&str; 4] = ["last_reading", "hours", "corrected", "extremes"];
-const MINUTE: i64 = 60_000_000;
+/// Sensors that push what they read.
+struct Sensors(World);
 
-struct Sensors {
-    _folder: tempfile::TempDir,
-    lake: Lake,
-    features: FeatureStore,
+impl std::ops::Deref for Sensors {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -95,34 +102,12 @@ struct Reading {
 
 impl Sensors {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (lake, features) = Self::open(folder.path()).await;
-        Self { _folder: folder, lake, features }
-    }
-
-    async fn open(folder: &Path) -> (Lake, FeatureStore) {
-        for (path, text) in PROJECT {
-            let path = folder.join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let project = mainspring_spec::load(folder).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        let config = LakeConfig {
-            root: folder.join("lake").to_str().unwrap().into(),
-            memory_bytes: 256 << 20,
-            spill_dir: folder.join("spill"),
-            threads: 2,
-        };
-        let lake = Lake::open(config).await.unwrap();
-        let catalog = Catalog::open(&format!("sqlite:{}", folder.join("catalog.db").display())).await.unwrap();
-        let online = Arc::new(FjallStore::open(folder.join("online")).unwrap());
-        (lake.clone(), FeatureStore::open(lake, catalog, online, Arc::new(project)))
+        Self(World::new(&PROJECT, OnlineOptions::default()).await)
     }
 
     /// Pushes to both sources, as one push of the name they share.
     async fn push(&self, readings: &[Reading], to: PushTo) -> crate::Result<crate::PushReport> {
-        let at = readings.iter().map(|reading| reading.at);
-        let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(at).with_timezone("UTC"));
+        let at = micros(readings.iter().map(|reading| reading.at));
         let sensor: ArrayRef = Arc::new(Int64Array::from_iter_values(readings.iter().map(|reading| reading.sensor)));
         let heat: ArrayRef = Arc::new(readings.iter().map(|reading| reading.heat).collect::<Float64Array>());
         let state: ArrayRef = Arc::new(readings.iter().map(|reading| reading.state.clone()).collect::<StringArray>());
@@ -135,19 +120,6 @@ impl Sensors {
         let pushes =
             vec![Push { source: "corrections".into(), rows: short }, Push { source: "readings".into(), rows: whole }];
         self.features.push(pushes, to, &Principal::local_owner()).await
-    }
-
-    async fn backfill(&self) {
-        self.features.land_all_pushed().await.unwrap();
-        for view in VIEWS {
-            self.features.backfill(view, &Principal::local_owner()).await.unwrap();
-        }
-    }
-
-    async fn materialize(&self) {
-        for view in VIEWS {
-            self.features.materialize_online(view, None).await.unwrap();
-        }
     }
 
     /// All features of some views for some sensors, as a feature server reads them.
@@ -166,6 +138,7 @@ impl Sensors {
                 ValueRef::Int(value) => Value::Int(value),
                 ValueRef::Float(value) => Value::Float(value),
                 ValueRef::Text(text) => Value::Text(text.into()),
+                ValueRef::Timestamp(at) => Value::Timestamp(at),
                 other => panic!("no feature is {other:?}"),
             };
             (value, answer.row_status(feature, row), answer.event_time(feature, row))
@@ -180,25 +153,11 @@ impl Sensors {
             let of = |feature| mainspring_spec::InputRef::Feature { view: (*view).to_owned(), feature };
             inputs.extend(names.into_iter().map(of));
         }
-        let moments = TimestampMicrosecondArray::from(vec![at; sensors.len()]).with_timezone("UTC");
         let batch = RecordBatch::try_from_iter([
             ("sensor", Arc::new(Int64Array::from(sensors.to_vec())) as ArrayRef),
-            ("moment", Arc::new(moments) as ArrayRef),
-        ])
-        .unwrap();
-        let observations = self.lake.session().read_batch(batch).unwrap();
-        let joined =
-            self.features.point_in_time_ordered(observations, Some("moment"), &inputs, &BTreeMap::new()).await.unwrap();
-        let mut found = vec![];
-        for batch in joined.collect().await.unwrap() {
-            for row in 0..batch.num_rows() {
-                let column = |input: &mainspring_spec::InputRef| {
-                    Value::from_array(batch.column_by_name(input.name()).unwrap(), row)
-                };
-                found.push(inputs.iter().map(column).collect());
-            }
-        }
-        found
+            ("at", micros(sensors.iter().map(|_| at))),
+        ]);
+        self.joined(batch.unwrap(), &inputs).await
     }
 
     async fn rows_of(&self, table: &str) -> usize {
@@ -289,7 +248,7 @@ fn rows_for_the_lake_only_come_online_with_the_next_materialisation() {
 
         let before = world.online(&["last_reading"], &[1, 2], START).await;
         world.backfill().await;
-        world.materialize().await;
+        world.materialize(None).await;
         let after = world.online(&["last_reading"], &[1, 2], START).await;
 
         assert_eq!((before[0][0].1, before[1][0].1), (Status::Present, Status::NotFound));
@@ -328,11 +287,51 @@ fn what_is_pushed_while_views_are_computed_stays_online() {
         world.push(&[reading(1, 5, 2.0)], PushTo::Online).await.unwrap();
 
         // From tables that do not have the second row yet.
-        world.materialize().await;
+        world.materialize(None).await;
 
         let found = world.online(&["last_reading", "hours"], &[1], START + 5 * MINUTE).await;
         assert!(found[0][0].0.same(&Value::Float(2.0)), "{found:?}");
         assert!(found[0][3].0.same(&Value::Float(3.0)), "{found:?}");
+    });
+}
+
+#[test]
+fn another_project_is_pushed_to_by_its_own_queries() {
+    block_on(async {
+        let mut world = Sensors::new().await;
+        world.push(&[reading(1, 0, 1.0)], PushTo::Online).await.unwrap();
+        let readings = world.features.project().sources["readings"].clone();
+        let planned = world.features.live_views(&readings).await.unwrap().as_ptr();
+        world.push(&[reading(1, 1, 2.0)], PushTo::Online).await.unwrap();
+        let planned_later = world.features.live_views(&readings).await.unwrap().as_ptr();
+        let before = world.online(&["last_reading"], &[1], START + MINUTE).await;
+        let doubled = PROJECT
+            .map(|(path, text)| (path, text.replace("pushed_at, heat, state", "pushed_at, heat * 2 as heat, state")));
+        let doubled: Vec<(&str, &str)> = doubled.iter().map(|(path, text)| (*path, text.as_str())).collect();
+
+        world.0.features = world.with_project(&doubled);
+        world.push(&[reading(1, 2, 4.0)], PushTo::Online).await.unwrap();
+        let after = world.online(&["last_reading"], &[1], START + 2 * MINUTE).await;
+
+        assert_eq!(planned, planned_later, "queries are planned once");
+        assert!(before[0][0].0.same(&Value::Float(2.0)), "{before:?}");
+        assert!(after[0][0].0.same(&Value::Float(8.0)), "{after:?}");
+    });
+}
+
+#[test]
+fn query_that_asks_the_time_is_told_that_of_each_push() {
+    block_on(async {
+        let world = Sensors::new().await;
+        let mut seen = vec![];
+        for minute in 0..3 {
+            world.push(&[reading(1, minute, 1.0)], PushTo::Online).await.unwrap();
+            let found = world.online(&["seen"], &[1], START + minute * MINUTE).await;
+            let Value::Timestamp(at) = found[0][0].0 else { panic!("no time is {found:?}") };
+            seen.push(at);
+        }
+
+        assert!(seen.is_sorted_by(|former, latter| former < latter), "{seen:?}");
     });
 }
 
@@ -384,7 +383,7 @@ proptest! {
                     Step::Compute => world.backfill().await,
                     Step::Materialize => {
                         world.backfill().await;
-                        world.materialize().await;
+                        world.materialize(None).await;
                     }
                 }
             }
