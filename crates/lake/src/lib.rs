@@ -21,6 +21,7 @@ mod blueprint;
 mod commit;
 mod config;
 mod durable;
+mod encoding;
 mod error;
 mod expression;
 mod history;

@@ -1,8 +1,9 @@
 //! Writes rows to data files that nothing refers to yet: the first half of every write.
 //!
 //! Rows stream from their source through [`Reshape`] into the engine's Parquet sink, which encodes the columns of
-//! [`ROW_GROUPS_AT_ONCE`] row groups on all threads and counts what it buffers against the memory pool. What is staged
-//! becomes visible by a commit, or is removed again; what a killed process leaves behind is removed by maintenance.
+//! [`ROW_GROUPS_AT_ONCE`] row groups on all threads and counts what it buffers against the memory pool. The first batch
+//! tells how each column is encoded. What is staged becomes visible by a commit, or is removed again; what a killed
+//! process leaves behind is removed by maintenance.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,13 +24,12 @@ use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use crate::durable;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::name::TableName;
 use crate::reshape::Reshape;
 use crate::state::DataFile;
-use crate::statistics;
+use crate::{durable, encoding, statistics};
 
 /// Rows of a row group: what readers skip and what threads share out; small enough that ten million rows are 80 of them.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -113,8 +113,16 @@ impl Lake {
         rows: SendableRecordBatchStream,
     ) -> Result<Staged> {
         let schema = reshape.schema().clone();
-        let sink = ParquetSink::new(self.sink_config(name, &schema)?, parquet_options(&schema, self.memory_bytes()));
-        let written = sink.write_all(reshaped(name, reshape, rows), &self.write_context()?).await;
+        let mut rows = reshaped(name, reshape, rows);
+        let first = rows.next().await.transpose()?;
+        let mut options = parquet_options(&schema, self.memory_bytes());
+        if let Some(first) = &first {
+            options.column_specific_options = encoding::of_columns(first, options.global.max_row_group_size);
+        }
+        let sink = ParquetSink::new(self.sink_config(name, &schema)?, options);
+        let all = futures::stream::iter(first.map(Ok)).chain(rows);
+        let all = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), all));
+        let written = sink.write_all(all, &self.write_context()?).await;
         let mut files: Vec<_> = sink.written().into_iter().collect();
         files.sort_by(|a, b| a.0.cmp(&b.0));
         let mut staged = Staged::nothing(schema);

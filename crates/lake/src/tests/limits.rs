@@ -96,3 +96,23 @@ async fn filters_skip_files_and_counts_open_none() {
     assert_eq!(counted[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 4000);
     assert!(lake.sql("select max(id) from events where id > 3500").await.unwrap().collect().await.is_err());
 }
+
+#[tokio::test]
+async fn only_columns_that_repeat_are_written_with_a_dictionary() {
+    use parquet::basic::Encoding;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+
+    lake.append(&events(), stream(rows(0..10_000, "a")), id(1)).await.unwrap();
+
+    let state = lake.newest(&events()).await.unwrap().unwrap();
+    let path = folder.path().join("lake/sources/events").join(state.files[0].path.as_ref());
+    let file = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    let encodings =
+        |column: usize| -> Vec<Encoding> { file.metadata().row_group(0).column(column).encodings().collect() };
+    assert!(encodings(0).contains(&Encoding::DELTA_BINARY_PACKED), "{:?}", encodings(0));
+    assert!(!encodings(0).contains(&Encoding::RLE_DICTIONARY), "{:?}", encodings(0));
+    assert!(encodings(1).contains(&Encoding::RLE_DICTIONARY), "{:?}", encodings(1));
+    assert_eq!(count(lake.sql("select * from events where id = 9999 and value = 'a'").await.unwrap()).await, 1);
+}
