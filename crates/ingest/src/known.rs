@@ -37,9 +37,9 @@ impl Taken {
         self.alone.reserve(like, rows);
     }
 
-    /// Takes a value in a source without a key; `false` when it was taken.
-    pub fn take_new(&mut self, value: Key) -> bool {
-        self.alone.insert(value)
+    /// Takes the values of a batch in a source without a key; gives the rows whose value was taken, here or in the table.
+    pub fn take_new(&mut self, values: &Keys, table: &Self) -> Vec<usize> {
+        self.alone.insert_new(values, &table.alone)
     }
 
     pub fn take(&mut self, value: Key, row: Option<Key>) {
@@ -74,9 +74,7 @@ pub(crate) async fn keys_of_table(source: &str, table: DataFrame, columns: &[Str
     let mut known = KeySet::default();
     while let Some(batch) = rows.next().await {
         let keys = Keys::of(batch.map_err(compute)?.columns());
-        for key in (0..keys.len()).filter_map(|row| keys.get(row)) {
-            known.insert(key);
-        }
+        known.insert_new(&keys, &KeySet::default());
         if known.len() > VALUES_MAX {
             return Ok(None);
         }
@@ -132,9 +130,16 @@ impl Known {
         let key = (!plan.key.is_empty()).then(|| keys_of(&plan.key));
         for (taken, (rule, columns)) in self.taken.iter_mut().zip(&plan.unique) {
             let values = keys_of(columns);
-            for row in 0..values.len() {
-                if let Some(value) = values.get(row) {
-                    taken.take(value, key.as_ref().and_then(|key| key.get(row)));
+            match &key {
+                None => {
+                    taken.take_new(&values, &Taken::default());
+                }
+                Some(keys) => {
+                    for row in 0..values.len() {
+                        if let Some(value) = values.get(row) {
+                            taken.take(value, keys.get(row));
+                        }
+                    }
                 }
             }
             if taken.len() > VALUES_MAX {
@@ -147,11 +152,7 @@ impl Known {
             }
         }
         if let (Some(known), Some(key)) = (&mut self.keys, &key) {
-            for row in 0..key.len() {
-                if let Some(key) = key.get(row) {
-                    known.insert(key);
-                }
-            }
+            known.insert_new(key, &KeySet::default());
             if known.len() > VALUES_MAX {
                 self.keys = None;
             }

@@ -1,11 +1,10 @@
-//! Keys of rows, exact where they are small, and sets of them.
+//! Keys of rows, exact where they are small.
 //!
 //! A key of one integer, timestamp or date column is kept as it is: 8 bytes. Any other key is 16 bytes: texts of up to
 //! 15 bytes exactly, longer keys as 128 bits of hash, of which two equal ones among a thousand million keys are expected once in 10^20.
-//! Ten million integer keys cost about 150 MB while they are checked, and nothing afterwards.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
@@ -58,6 +57,14 @@ impl Keys {
         match &self.values {
             KeyValues::Narrow(values) => values.get(row).copied().map(Key::Narrow),
             KeyValues::Wide(values) => values.get(row).copied().map(Key::Wide),
+        }
+    }
+
+    /// The keys of some rows as integers, where they are; what stands for a null among them is no key.
+    pub(super) fn integers(&self, rows: Range<usize>) -> &[u64] {
+        match &self.values {
+            KeyValues::Narrow(values) => values.get(rows).unwrap_or_default(),
+            KeyValues::Wide(_) => &[],
         }
     }
 
@@ -139,7 +146,15 @@ fn pack(bytes: &[u8]) -> u128 {
     high << 64 | u128::from(XxHash64::oneshot(0x7370_7269, bytes))
 }
 
-/// Spreads keys over a hash table: two rounds of multiply and fold.
+/// Spreads a key over a hash table: two rounds of multiply and fold.
+pub(super) fn spread(key: u64) -> u64 {
+    let product = u128::from(key ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+    let folded = (product as u64) ^ (product >> 64) as u64;
+    let product = u128::from(folded) * 0xa076_1d64_78bd_642f;
+    (product as u64) ^ (product >> 64) as u64
+}
+
+/// Hashes keys by [`spread`].
 #[derive(Default)]
 pub struct KeyHasher(u64);
 
@@ -153,10 +168,7 @@ impl Hasher for KeyHasher {
     }
 
     fn write_u64(&mut self, value: u64) {
-        let product = u128::from(value ^ self.0 ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
-        let folded = (product as u64) ^ (product >> 64) as u64;
-        let product = u128::from(folded) * 0xa076_1d64_78bd_642f;
-        self.0 = (product as u64) ^ (product >> 64) as u64;
+        self.0 = spread(value ^ self.0);
     }
 
     fn write_u128(&mut self, value: u128) {
@@ -171,77 +183,6 @@ impl Hasher for KeyHasher {
 
 /// The hasher of key tables.
 pub type KeyHash = BuildHasherDefault<KeyHasher>;
-
-/// A set of keys.
-///
-/// Integers and times mostly come in order. A value above all before it is new without a look at them, so it is only
-/// appended: 8 bytes and no hashing, and a file of ascending ids never touches the hash table.
-#[derive(Debug, Clone, Default)]
-pub struct KeySet {
-    /// Strictly ascending; holds the greatest of all narrow keys.
-    ascending: Vec<i64>,
-    /// Narrow keys that came after a greater one.
-    narrow: HashSet<u64, KeyHash>,
-    wide: HashSet<u128, KeyHash>,
-}
-
-impl KeySet {
-    /// Whether a key is in the set.
-    #[must_use]
-    pub fn contains(&self, key: Key) -> bool {
-        match key {
-            Key::Narrow(value) => {
-                let is_above = self.ascending.last().is_none_or(|last| value.cast_signed() > *last);
-                !is_above
-                    && (self.ascending.binary_search(&value.cast_signed()).is_ok() || self.narrow.contains(&value))
-            }
-            Key::Wide(value) => self.wide.contains(&value),
-        }
-    }
-
-    /// Puts a key in; `false` when it was there.
-    pub fn insert(&mut self, key: Key) -> bool {
-        match key {
-            Key::Narrow(value) => {
-                let signed = value.cast_signed();
-                if self.ascending.last().is_none_or(|last| signed > *last) {
-                    self.ascending.push(signed);
-                    return true;
-                }
-                self.ascending.binary_search(&signed).is_err() && self.narrow.insert(value)
-            }
-            Key::Wide(value) => self.wide.insert(value),
-        }
-    }
-
-    /// Makes room for so many keys like this one, so that the table is not built anew as it grows.
-    pub fn reserve(&mut self, like: Key, keys: usize) {
-        match like {
-            Key::Narrow(_) => self.narrow.reserve(keys),
-            Key::Wide(_) => self.wide.reserve(keys),
-        }
-    }
-
-    /// How many keys.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ascending.len() + self.narrow.len() + self.wide.len()
-    }
-
-    /// Takes in another set's keys; the smaller one is moved.
-    pub fn absorb(&mut self, mut other: Self) {
-        if other.len() > self.len() {
-            std::mem::swap(self, &mut other);
-        }
-        for value in other.ascending {
-            self.insert(Key::Narrow(value.cast_unsigned()));
-        }
-        for value in other.narrow {
-            self.insert(Key::Narrow(value));
-        }
-        self.wide.extend(other.wide);
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -273,33 +214,5 @@ mod tests {
     fn texts_that_differ_by_a_zero_byte_are_two_keys() {
         let keys = Keys::of(&[Arc::new(StringArray::from(vec!["a", "a\0"]))]);
         assert_ne!(keys.get(0), keys.get(1));
-    }
-
-    #[test]
-    fn a_set_says_what_a_plain_set_says_in_any_order() {
-        for orders in
-            [vec![1_i64, 2, 3, 3, 2], vec![5, 1, 3, 1, 9, 4, 9, 5], vec![-1, -5, 0, -5, i64::MAX, i64::MIN, -1]]
-        {
-            let (mut set, mut plain) = (KeySet::default(), HashSet::new());
-            for value in orders {
-                let key = Key::Narrow(value.cast_unsigned());
-                assert_eq!(set.contains(key), plain.contains(&value));
-                assert_eq!(set.insert(key), plain.insert(value));
-            }
-            assert_eq!(set.len(), plain.len());
-        }
-    }
-
-    #[test]
-    fn sets_absorb_either_way_round() {
-        let (mut small, mut large) = (KeySet::default(), KeySet::default());
-        small.insert(Key::Narrow(1));
-        large.insert(Key::Narrow(2));
-        large.insert(Key::Wide(3));
-
-        small.absorb(large);
-
-        assert_eq!(small.len(), 3);
-        assert!(small.contains(Key::Wide(3)) && small.contains(Key::Narrow(1)) && !small.contains(Key::Wide(1)));
     }
 }
