@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use serde::{Deserialize, Serialize};
 
 use super::distinct::HyperLogLog;
+use super::shown::Shown;
 
 /// The keys are hashes already.
 #[derive(Default)]
@@ -35,12 +36,10 @@ const EXACT_MAX: usize = 1_024;
 const CANDIDATES_MAX: usize = 2_048;
 /// ...each of which keeps so many of the commonest.
 const CANDIDATES_KEPT: usize = 512;
-/// Of a long text only so much is shown; texts that differ later are still counted apart.
-const TEXT_CHARS_MAX: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Seen {
-    value: String,
+    value: Shown,
     count: u64,
 }
 
@@ -63,25 +62,22 @@ impl Counter {
         self.many.is_none()
     }
 
-    /// Counts a value that is seen `weight` times. `text` is only asked when the value is new.
-    pub fn count(&mut self, hash: u64, weight: u64, text: impl FnOnce() -> String) {
+    /// Counts a value that is seen `weight` times. `value` is only asked when it is new.
+    pub fn count(&mut self, hash: u64, weight: u64, value: impl FnOnce() -> Shown) {
         if let Some(seen) = self.seen.get_mut(&hash) {
             seen.count += weight;
             return;
         }
-        let mut value = text();
-        if let Some((cut, _)) = value.char_indices().nth(TEXT_CHARS_MAX) {
-            value.truncate(cut);
-            value.push('…');
-        }
-        self.seen.insert(hash, Seen { value, count: weight });
+        self.seen.insert(hash, Seen { value: value(), count: weight });
         self.bound();
     }
 
-    /// Notes that a value exists, without counting it; only once the counter is no longer exact.
-    pub fn note(&mut self, hash: u64) {
+    /// Notes that values exist, without counting them; only once the counter is no longer exact.
+    pub fn note(&mut self, hashes: impl Iterator<Item = u64>) {
         if let Some(many) = &mut self.many {
-            many.insert(hash);
+            for hash in hashes {
+                many.insert(hash);
+            }
         }
     }
 
@@ -98,10 +94,9 @@ impl Counter {
         }
         if self.seen.len() > CANDIDATES_MAX {
             let mut ranked: Vec<(u64, u64)> = self.seen.iter().map(|(hash, seen)| (seen.count, *hash)).collect();
-            ranked.sort_unstable_by(|a, b| b.cmp(a));
-            for (_, hash) in ranked.into_iter().skip(CANDIDATES_KEPT) {
-                self.seen.remove(&hash);
-            }
+            let (_, least, _) = ranked.select_nth_unstable_by(CANDIDATES_KEPT - 1, |a, b| b.cmp(a));
+            let least = *least;
+            self.seen.retain(|hash, seen| (seen.count, *hash) >= least);
         }
     }
 
@@ -119,7 +114,7 @@ impl Counter {
         let mut theirs: Vec<_> = other.seen.iter().collect();
         theirs.sort_unstable_by_key(|(hash, _)| **hash);
         for (hash, seen) in theirs {
-            self.note(*hash);
+            self.note(std::iter::once(*hash));
             self.count(*hash, seen.count, || seen.value.clone());
         }
     }
@@ -133,7 +128,7 @@ impl Counter {
 
     /// The commonest values, commonest first; equal counts by value.
     pub fn top(&self, most: usize) -> Vec<(String, u64)> {
-        let mut ranked: Vec<_> = self.seen.values().map(|seen| (seen.value.clone(), seen.count)).collect();
+        let mut ranked: Vec<_> = self.seen.values().map(|seen| (seen.value.text(), seen.count)).collect();
         ranked.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         ranked.truncate(most);
         ranked
@@ -147,17 +142,16 @@ mod as_list {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::KeyHash;
-    use super::Seen;
+    use super::{KeyHash, Seen, Shown};
 
     pub fn serialize<S: Serializer>(seen: &HashMap<u64, Seen, KeyHash>, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list: Vec<(u64, &str, u64)> = seen.iter().map(|(h, s)| (*h, s.value.as_str(), s.count)).collect();
+        let mut list: Vec<(u64, String, u64)> = seen.iter().map(|(h, s)| (*h, s.value.text(), s.count)).collect();
         list.sort_unstable();
         list.serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap<u64, Seen, KeyHash>, D::Error> {
-        let list = Vec::<(u64, String, u64)>::deserialize(deserializer)?;
+        let list = Vec::<(u64, Shown, u64)>::deserialize(deserializer)?;
         Ok(list.into_iter().map(|(hash, value, count)| (hash, Seen { value, count })).collect())
     }
 }
