@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
-use mainspring_lake::{At, Committed, Progress, TableName, WriteId};
+use mainspring_lake::{At, Committed, Progress, TableName};
 use mainspring_spec::FileFormat;
 
+use crate::content::WriteName;
 use crate::ingestor::{Ingestor, quarantine_name};
 use crate::known::Known;
 use crate::landing::{KeyMode, Landed, Landing, Sinks, Stop, Tally};
@@ -25,13 +26,17 @@ pub(crate) struct FileLanding<'a> {
     pub file: &'a FileRef,
     pub format: FileFormat,
     /// Names this content's landing, so that it happens once.
-    pub id: WriteId,
+    pub name: WriteName,
+    /// The version that this landing made before the process was killed, for which the record is still to be written.
+    pub landed_before: Option<u64>,
 }
 
 /// What came of it.
 pub(crate) enum Attempt {
     Landed(Box<LandedFile>),
     Refused(String),
+    /// Its name said that it is not to land by this attempt; nothing of it did.
+    CalledOff,
 }
 
 /// A file that has landed.
@@ -62,8 +67,7 @@ impl FileLanding<'_> {
     /// Most files only add rows, so that is tried first; it costs nothing extra when it holds. Only when a key turns up
     /// that is there already is the file read twice more: once to learn the last row of each key, once to replace.
     pub async fn land(&self, known: &mut Option<Known>, progress: &dyn Progress) -> Result<Attempt> {
-        // A run that was killed after its commit and before it could record it is told by the commit's own id.
-        let landed_before = self.ingestor.lake.landed(self.table, &self.id).await?;
+        let landed_before = self.landed_before;
         let base = match landed_before {
             Some(version) => version.checked_sub(1),
             None => self.ingestor.lake.version(self.table).await?,
@@ -75,6 +79,7 @@ impl FileLanding<'_> {
 
         let first = self.pass(KeyMode::Add, table, landed_before, progress).await?;
         let (pass, replaced) = match first {
+            Pass::KeySeenTwice if self.name.told().await.is_none() => return Ok(Attempt::CalledOff),
             Pass::KeySeenTwice => match self.pass(KeyMode::Scan, table, landed_before, progress).await? {
                 Pass::Done(scan, ..) => {
                     (self.pass(KeyMode::Replace(scan.last), table, landed_before, progress).await?, true)
@@ -89,7 +94,7 @@ impl FileLanding<'_> {
             Pass::Done(landed, sketch, committed) => (landed, sketch, committed),
         };
         let version = landed_before.or(committed.as_ref().map(|committed| committed.version));
-        let version = version.ok_or_else(|| self.impossible("nothing was committed"))?;
+        let Some(version) = version else { return Ok(Attempt::CalledOff) };
         // What replaced rows leaves behind is read anew by the next file; what only added is taken in.
         match known {
             Some(known) if !replaced && landed_before.is_none() => known.absorb(landed.known),
@@ -197,23 +202,31 @@ impl FileLanding<'_> {
         };
         let write = async {
             if landed_before.is_some() {
-                return Ok(None);
+                return Ok::<_, mainspring_lake::Error>(None);
             }
             let rows = table_rows.into_stream();
-            let committed = if replaces {
-                lake.replace_keys(self.table, &self.plan.source.key, rows, self.id.clone()).await
+            let committed = if !replaces {
+                lake.append_named_late(self.table, rows, self.name.told()).await?
+            } else if let Some(id) = self.name.told().await {
+                Some(lake.replace_keys(self.table, &self.plan.source.key, rows, id).await?)
             } else {
-                lake.append(self.table, rows, self.id.clone()).await
+                None
             };
-            self.ingestor.reached("table committed");
-            committed.map(Some)
+            if committed.is_some() {
+                self.ingestor.reached("table committed");
+            }
+            Ok(committed)
         };
         let name = quarantine_name(&self.plan.source.name)?;
         let set_aside = async {
-            let Some(rows) = quarantine_rows.when_rows_come().await else { return Ok(None) };
-            let committed = lake.append(&name, rows.into_stream(), self.id.clone()).await;
-            self.ingestor.reached("quarantine committed");
-            committed.map(Some)
+            let Some(rows) = quarantine_rows.when_rows_come().await else {
+                return Ok::<_, mainspring_lake::Error>(None);
+            };
+            let committed = lake.append_named_late(&name, rows.into_stream(), self.name.told()).await?;
+            if committed.is_some() {
+                self.ingestor.reached("quarantine committed");
+            }
+            Ok(committed)
         };
         let run = async {
             let landed = landing.run(opened).await;

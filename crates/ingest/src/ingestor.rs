@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Change, Edge, Expect, ListQuery, Principal};
 use mainspring_lake::{At, Lake, Progress, TableName, WriteId};
-use mainspring_spec::{Project, Rule, Source};
+use mainspring_spec::{FileFormat, Project, Rule, Source};
 
 use crate::check::Test;
-use crate::content::sha256;
+use crate::content::{WriteName, sha256};
 use crate::documents::{FileState, IngestedFile, TableSketch, TableVersion};
 use crate::file::{Attempt, FileLanding};
 use crate::keys::KeySet;
@@ -209,7 +209,12 @@ impl Ingestor {
         if is_sure && before.as_ref().is_some_and(|before| before.is_surely(file)) {
             return Ok(report(FileOutcome::Unchanged, vec![]));
         }
-        let sha256 = sha256(file).await?;
+        let format = run.plan.source.format.or_else(|| format_of(&file.uri));
+        let (sha256, first) = match format {
+            // Nothing like it was seen, so that it is new: its rows are read while its content is.
+            Some(format) if !run.has_landed_like(file) => self.land_unseen(run, file, format, progress).await?,
+            _ => (sha256(file).await?, None),
+        };
         if let Some(mut same) = before.clone().filter(|before| before.sha256 == sha256) {
             // Written again with the same content; its new time spares the next run the hashing.
             (same.modified_at, same.ingested_at) = (file.modified_at, Timestamp::now());
@@ -239,13 +244,25 @@ impl Ingestor {
                 return Ok(report(FileOutcome::Unchanged, notes));
             }
         }
-        let Some(format) = run.plan.source.format.or_else(|| format_of(&file.uri)) else {
+        let Some(format) = format else {
             return Err(Error::Format { path: file.uri.clone() });
         };
-        let id = WriteId { app: format!("ingest:{}:{sha256}", record.source), sequence: record.landings };
-        let landing = FileLanding { ingestor: self, plan: &run.plan, table: &run.table, file, format, id };
-        let attempt = landing.land(&mut run.known, progress).await?;
+        let attempt = match first {
+            Some(attempt) => attempt,
+            None => {
+                let id = write_id(&record.source, &sha256, record.landings);
+                let landed_before = self.lake.landed(&run.table, &id).await?;
+                let name = WriteName::known(id);
+                let (plan, table) = (&run.plan, &run.table);
+                let landing = FileLanding { ingestor: self, plan, table, file, format, name, landed_before };
+                landing.land(&mut run.known, progress).await?
+            }
+        };
         match attempt {
+            Attempt::CalledOff => Err(Error::Compute {
+                name: record.source,
+                reason: "a file that had its name did not land; this is a defect, please report it".into(),
+            }),
             Attempt::Refused(reason) => {
                 record.state = FileState::Refused { reason: reason.clone() };
                 let said = run.records.iter().any(|r| r.id_is(&record) && r.state == record.state);
@@ -276,6 +293,36 @@ impl Ingestor {
                 Ok(report(FileOutcome::Landed { version: landed.version, rows: landed.tally.landed }, notes))
             }
         }
+    }
+
+    /// Lands a file whose content is not known yet, reading its rows and hashing it at once; its commits wait for the hash.
+    ///
+    /// Gives no attempt when the hash says that it landed before, in a run that was killed before it could record it.
+    async fn land_unseen(
+        &self,
+        run: &mut Run,
+        file: &FileRef,
+        format: FileFormat,
+        progress: &dyn Progress,
+    ) -> Result<(String, Option<Attempt>)> {
+        let (namer, name) = WriteName::awaited();
+        let (plan, table) = (&run.plan, &run.table);
+        let naming = async {
+            let sha256 = sha256(file).await?;
+            let id = write_id(&plan.source.name, &sha256, 1);
+            let landed_before = self.lake.landed(table, &id).await?;
+            namer.tell(Some(id).filter(|_| landed_before.is_none()));
+            Ok::<_, Error>((sha256, landed_before))
+        };
+        let landing = FileLanding { ingestor: self, plan, table, file, format, name, landed_before: None };
+        let (named, attempt) = tokio::join!(naming, landing.land(&mut run.known, progress));
+        let (sha256, landed_before) = named?;
+        if landed_before.is_some() {
+            // What was known of the table was known with this file's rows in it.
+            run.known = None;
+            return Ok((sha256, None));
+        }
+        Ok((sha256, Some(attempt?)))
     }
 
     async fn record(&self, run: &mut Run, record: IngestedFile, action: &str, principal: &Principal) -> Result<()> {
@@ -388,7 +435,17 @@ impl Ingestor {
     }
 }
 
+/// The write that lands a content for the `landings`-th time.
+fn write_id(source: &str, sha256: &str, landings: i64) -> WriteId {
+    WriteId { app: format!("ingest:{source}:{sha256}"), sequence: landings }
+}
+
 impl Run {
+    /// Whether a file may have a content that is known: contents of different sizes are different.
+    fn has_landed_like(&self, file: &FileRef) -> bool {
+        self.records.iter().any(|record| record.size == file.size && !record.is_refused())
+    }
+
     fn remember(&mut self, record: IngestedFile) {
         self.records.retain(|other| !other.id_is(&record));
         self.records.push(record);

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::name::TableName;
 use crate::reshape::Reshape;
+use crate::stage::Staged;
 use crate::state::TableState;
 
 /// How many versions are searched for the one that a repeated write made.
@@ -58,23 +59,52 @@ impl Lake {
     ///
     /// [`Error::Schema`] when the rows do not fit the table. Nothing of a write that fails is visible.
     pub async fn append(&self, name: &TableName, rows: SendableRecordBatchStream, id: WriteId) -> Result<Committed> {
-        let state = self.newest(name).await?;
-        if let Some(state) = &state
-            && let Some(done) = self.replayed(state, &id).await?
+        if let Some(state) = self.newest(name).await?
+            && let Some(done) = self.replayed(&state, &id).await?
         {
             return Ok(done);
         }
-        let reshape = match &state {
+        let staged = self.stage_added(name, rows).await?;
+        self.commit_added(name, staged, &id).await
+    }
+
+    /// As [`append`](Self::append), for a write that is named while its rows are written: a file's is by its content, which
+    /// takes as long to read as its rows. One that turns out to have no name does not land, and `None` comes back.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub async fn append_named_late(
+        &self,
+        name: &TableName,
+        rows: SendableRecordBatchStream,
+        id: impl Future<Output = Option<WriteId>> + Send,
+    ) -> Result<Option<Committed>> {
+        let staged = self.stage_added(name, rows).await?;
+        match id.await {
+            Some(id) => self.commit_added(name, staged, &id).await.map(Some),
+            None => {
+                self.discard(name, staged).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn stage_added(&self, name: &TableName, rows: SendableRecordBatchStream) -> Result<Staged> {
+        let reshape = match self.newest(name).await? {
             Some(state) => {
-                writable(state)?;
+                writable(&state)?;
                 Reshape::onto(&rows.schema(), &state.schema)
             }
             None => Reshape::of(&rows.schema()),
         };
-        let staged = self.stage(name, reshape.map_err(Error::schema(name))?, rows).await?;
+        self.stage(name, reshape.map_err(Error::schema(name))?, rows).await
+    }
+
+    async fn commit_added(&self, name: &TableName, staged: Staged, id: &WriteId) -> Result<Committed> {
         let slot = self.slot(name);
         let _committing = slot.committing.lock().await;
-        landed(name, self.commit(name, Some(&id), staged, Effect::Add).await?)
+        landed(name, self.commit(name, Some(id), staged, Effect::Add).await?)
     }
 
     /// Puts rows in the place of all that are in a table, making it when there is none. Columns are replaced too.

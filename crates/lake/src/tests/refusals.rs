@@ -130,3 +130,20 @@ async fn key_columns_that_are_not_there_are_refused() {
         assert!(error.contains(told), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_write_that_turns_out_to_have_no_name_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+
+    let nameless = lake.append_named_late(&events(), stream(rows(0..10, "a")), async { None }).await.unwrap();
+
+    assert_eq!(nameless, None);
+    assert!(!lake.exists(&events()).await.unwrap());
+    let left = std::fs::read_dir(folder.path().join("lake/sources/events")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "what was staged is removed");
+    let named = lake.append_named_late(&events(), stream(rows(0..10, "a")), async { Some(id(1)) }).await.unwrap();
+    let again = lake.append_named_late(&events(), stream(rows(0..10, "a")), async { Some(id(1)) }).await.unwrap();
+    assert!(!named.unwrap().replayed && again.unwrap().replayed);
+    assert_eq!(count(lake.read(&events(), At::Latest).await.unwrap()).await, 10);
+}
