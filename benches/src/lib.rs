@@ -1,1 +1,3 @@
-//! Being laid out.
+//! What benchmarks share.
+
+pub mod load;
