@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use mainspring_catalog::Principal;
 use tokio::net::TcpListener;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -39,22 +40,29 @@ pub fn router(app: App) -> Router {
         .with_state(app.clone())
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
         .layer(CompressionLayer::new().compress_when(compressed.clone()));
+    // in one step: each layer of its own is a box, and a boxed future, more in the way of every request
+    let bounded = ServiceBuilder::new().layer(CatchPanicLayer::new()).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let guarded = bounded.clone().layer(middleware::from_fn_with_state(app.clone(), guard));
     Router::new()
         .merge(faces::oip::router(served(&app)))
         .merge(faces::oip::repository_router(app.clone()))
         .merge(faces::predict::router(served(&app)).method_not_allowed_fallback(other_method))
         .merge(faces::mlflow::router(app.clone()))
-        .merge(faces::feast::router(app.clone()))
+        .merge(faces::feast::router(app))
         .merge(slow)
         .fallback(unknown)
-        .layer(middleware::from_fn_with_state(app, guard))
+        .layer(guarded)
         // who asks does not matter for these
-        .route("/health", get(|| async { "OK" }))
         .merge(
-            Router::new().route("/assets/{name}", get(asset)).layer(CompressionLayer::new().compress_when(compressed)),
+            Router::new()
+                .route("/health", get(|| async { "OK" }))
+                .merge(
+                    Router::new()
+                        .route("/assets/{name}", get(asset))
+                        .layer(CompressionLayer::new().compress_when(compressed)),
+                )
+                .layer(bounded),
         )
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(CatchPanicLayer::new())
 }
 
 /// What the faces of inference are given: the engine, and the policy as it is at each request.

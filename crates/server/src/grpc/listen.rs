@@ -10,6 +10,7 @@ use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::guard::guard;
@@ -49,10 +50,11 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let health = HealthReporter::new();
     let routes = services::services(&app, health.clone())?;
-    let guarded = routes
-        .into_axum_router()
-        .layer(middleware::from_fn_with_state(app.clone(), guard))
-        .layer(CatchPanicLayer::custom(broken));
+    // in one step: each layer of its own is a box, and a boxed future, more in the way of every call
+    let guarding = ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(broken))
+        .layer(middleware::from_fn_with_state(app.clone(), guard));
+    let guarded = routes.into_axum_router().layer(guarding);
     health::tell(&health, app.serve.is_ready()).await;
     let reporting = tokio::spawn(health::report(app, health.clone()));
     let (stopping, stopped) = oneshot::channel();

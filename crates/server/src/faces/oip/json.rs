@@ -12,6 +12,9 @@ use super::tensor::{Cell, Elements};
 /// Whole numbers up to here are floats without loss.
 const EXACT_MAX: u64 = 1 << 53;
 
+/// Elements that a list has room for to begin with: a row of most models, so that it never grows.
+const FEW: usize = 64;
+
 /// The elements of a tensor, and how they were nested.
 #[derive(Debug, PartialEq)]
 pub(super) struct TensorData<'a> {
@@ -55,7 +58,8 @@ impl<'a> Gathered<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for TensorData<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut flat = Flat { elements: Gathered::Numbers(Vec::new()), lengths: Vec::new(), leaf_depth: None };
+        let mut flat =
+            Flat { elements: Gathered::Numbers(Vec::with_capacity(FEW)), lengths: Vec::new(), leaf_depth: None };
         deserializer.deserialize_seq(Level { flat: &mut flat, depth: 0 })?;
         let elements = match flat.elements {
             Gathered::Numbers(numbers) => Elements::Numbers(numbers),

@@ -163,19 +163,25 @@ impl Input<'_> {
 /// Whole numbers below are floats without loss.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
-/// The tensors, in the order of the plan's inputs, as rows of numbers; none when an input is not a number, or a number
-/// is not one that the input can be, which [`columns`] then says.
+/// The tensors, in the order of the plan's inputs, as rows of numbers, a category as its position; none when an input is
+/// neither, or is not one that the input can be, which [`columns`] then says, or a category is not known, whose text the log
+/// keeps.
 fn numbers<'t, 'a: 't>(tensors: impl Iterator<Item = &'t Input<'a>>, plan: &Plan, rows: usize) -> Option<Vec<f64>> {
     let width = plan.inputs.len();
-    if plan.inputs.iter().any(|input| input.categories.is_some() || input.data_type == DataType::String) {
-        return None;
-    }
     let mut numbers = vec![f64::NAN; rows * width];
     for (column, (planned, tensor)) in plan.inputs.iter().zip(tensors).enumerate() {
-        if tensor.elements.len() != rows || !tensor.is_as_it_says() {
+        if tensor.elements.len() != rows {
             return None;
         }
-        if !tensor.elements.fill(numbers.iter_mut().skip(column).step_by(width)) {
+        if planned.categories.is_some() {
+            let are_texts = planned.data_type == DataType::String && tensor.datatype == Datatype::Bytes;
+            let places = numbers.iter_mut().skip(column).step_by(width);
+            if !are_texts || !tensor.elements.fill_places(places, |text| plan.category(column, text)) {
+                return None;
+            }
+            continue;
+        }
+        if !tensor.is_as_it_says() || !tensor.elements.fill(numbers.iter_mut().skip(column).step_by(width)) {
             return None;
         }
         let mut places = numbers.iter().skip(column).step_by(width);

@@ -72,6 +72,37 @@ impl Elements<'_> {
         }
         true
     }
+
+    /// Writes the place of each text to as many places, not-a-number for null; whether they are texts and all have one.
+    pub(super) fn fill_places<'n>(
+        &self,
+        mut into: impl Iterator<Item = &'n mut f64>,
+        place_of: impl Fn(&str) -> Option<usize>,
+    ) -> bool {
+        let mut put = |text: Option<&str>| {
+            let place = match text {
+                None => f64::NAN,
+                Some(text) => match place_of(text) {
+                    Some(place) => place as f64,
+                    None => return false,
+                },
+            };
+            into.next().map(|number| *number = place).is_some()
+        };
+        match self {
+            Self::Numbers(_) => false,
+            Self::Cells(cells) => cells.iter().all(|cell| match cell {
+                Cell::Null => put(None),
+                Cell::Text(text) => put(Some(text)),
+                Cell::Bool(_) | Cell::Number(_) | Cell::Whole(_) => false,
+            }),
+            Self::Raw(raw) => {
+                let mut texts = texts(&raw.bytes).flatten();
+                raw.datatype == Datatype::Bytes
+                    && texts.all(|text| std::str::from_utf8(text).is_ok_and(|text| put(Some(text))))
+            }
+        }
+    }
 }
 
 fn cell(number: f64) -> Cell<'static> {

@@ -1,7 +1,10 @@
 use axum::body::Body;
 use axum::http::Request;
+use mainspring_features::Value;
+use mainspring_serve::Given;
 use serde_json::{Value as Json, json};
 
+use super::{question, wire};
 use crate::faces::BODY_BYTES_MAX;
 use crate::faces::testing::{declared, faces};
 
@@ -222,6 +225,29 @@ async fn tensors_come_and_go_as_bytes() {
     let numbers: Vec<f64> =
         answered.2[json_bytes..].as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
     assert_eq!(numbers, [1210.0, 190.0]);
+}
+
+#[tokio::test]
+async fn known_categories_are_read_as_numbers_and_others_keep_their_text() {
+    let faces = faces().await;
+    let deployed = faces.engine.endpoint("fare").unwrap().deployed();
+    let given = |carriers: &[Option<&str>]| {
+        let body = request(&[
+            tensor("carrier", "BYTES", json!([2]), json!(carriers)),
+            tensor("seats", "FP64", json!([2]), json!([180, 90])),
+            tensor("wind", "FP32", json!([2]), json!([3, null])),
+            tensor("holiday", "FP32", json!([2]), json!([0, 1])),
+        ]);
+        let read = wire::read(body.as_bytes(), None).unwrap();
+        question::of(read.inputs, None, &deployed.plan, "fare", 100).unwrap().given
+    };
+
+    let Given::Numbers(known) = given(&[Some("DL"), None]) else { panic!("not numbers") };
+    let Given::Inputs(unknown) = given(&[Some("DL"), Some("ZZ")]) else { panic!("not values") };
+
+    assert_eq!(known[..4], [1.0, 180.0, 3.0, 0.0]);
+    assert!(known[4].is_nan() && known[6].is_nan());
+    assert!(matches!(&unknown[4], Value::Text(text) if text.as_ref() == "ZZ"));
 }
 
 #[tokio::test]
