@@ -42,12 +42,12 @@ pub enum Servable {
 
 /// The flavours whose files are read; what each is called, and how a model is logged that runs here.
 const FLAVOURS: [(&str, &str); 2] = [
-    ("lightgbm", "`mlflow.lightgbm.log_model(model.booster_, ...)` logs a fitted estimator as one"),
+    ("lightgbm", "`mlflow.lightgbm.log_model` writes them unless it is told to pickle"),
     ("xgboost", "`mlflow.xgboost.log_model` writes them"),
 ];
 
 /// What runs here, for refusals.
-const FORMATS: &str = "LightGBM text, XGBoost JSON and XGBoost UBJSON run here";
+const FORMATS: &str = "LightGBM text and skops, XGBoost JSON and UBJSON run here";
 
 /// Turns a logged model into one of our kernel, if it is of a format that runs here. Never opens a pickle.
 ///

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "trees"))
 
 import rows  # noqa: E402
-from asking import predictions  # noqa: E402
+from asking import classes, predictions  # noqa: E402
 
 ROWS = rows.make(10_000, seed=21)
 TRAIN = rows.make(1_500, seed=22)
@@ -78,6 +78,29 @@ def test_an_xgboost_estimator_stops_at_its_best_iteration(server):
         mlflow.xgboost.log_model(trained, name="model", registered_model_name="logged_estimator")
     mainspring(server.folder, "deploy", "logged_estimator")
     assert_same(predictions(server, "logged_estimator", ROWS), trained.predict(ROWS))
+
+
+@pytest.mark.parametrize("kind", ["two", "three", "amount"])
+def test_a_lightgbm_estimator(server, kind):
+    label = {
+        "two": LABEL > LABEL.median(),
+        "three": np.array(["early", "late", "on time"])[np.searchsorted(LABEL.quantile([0.3, 0.6]), LABEL)],
+        "amount": LABEL,
+    }[kind]
+    estimator = lgb.LGBMRegressor if kind == "amount" else lgb.LGBMClassifier
+    check = rows.make(500, seed=24)
+    few = dict(eval_set=[(check, rows.labels(check, 25))], callbacks=[lgb.early_stopping(3, verbose=False)])
+    trained = estimator(n_estimators=60, learning_rate=0.5, verbose=-1).fit(TRAIN, label, **(few if kind == "amount" else {}))
+    assert kind != "amount" or 0 < trained.best_iteration_ < 55
+    name = f"logged_estimator_{kind}"
+    with mlflow.start_run():
+        logged = mlflow.lightgbm.log_model(trained, name="model", registered_model_name=name)
+    assert logged.flavors["lightgbm"]["serialization_format"] == "skops"
+    mainspring(server.folder, "deploy", name)
+    theirs = trained.predict(ROWS) if kind == "amount" else trained.predict_proba(ROWS)
+    assert_same(predictions(server, name, ROWS), theirs[:, 1] if kind == "two" else theirs)
+    if kind == "three":
+        assert classes(server, name, ROWS) == list(trained.predict(ROWS))
 
 
 def test_a_switch_fails_no_request_and_a_rollback_goes_back(server):
@@ -144,7 +167,9 @@ def test_what_does_not_run_here_is_kept_and_says_why(server):
         mlflow.sklearn.log_model(trained, name="model", registered_model_name="pickled")
     with mlflow.start_run():
         estimator = lgb.LGBMClassifier(n_estimators=5, verbose=-1).fit(numbers, label)
-        mlflow.lightgbm.log_model(estimator, name="model", registered_model_name="pickled_lightgbm")
+        mlflow.lightgbm.log_model(
+            estimator, name="model", registered_model_name="pickled_lightgbm", serialization_format="cloudpickle"
+        )
     for name in ["pickled", "pickled_lightgbm"]:
         refused = subprocess.run(
             [BINARY, "-C", server.folder, "deploy", name], capture_output=True, text=True, timeout=60

@@ -43,15 +43,25 @@ def bodies(given) -> list[bytes]:
     return KNOWN[id(given)][1]
 
 
-def predictions(server, endpoint: str, given) -> np.ndarray:
-    """The probabilities of classes, or else the prediction, of each row."""
-    answered = []
+def answers(server, endpoint: str, given):
+    """The outputs of each batch by name."""
     for body in bodies(given):
         request = urllib.request.Request(
             f"{server.url}/v2/models/{endpoint}/infer", body, {"content-type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
-            outputs = {output["name"]: output for output in json.load(answer)["outputs"]}
+            yield {output["name"]: output for output in json.load(answer)["outputs"]}
+
+
+def predictions(server, endpoint: str, given) -> np.ndarray:
+    """The probabilities of classes, or else the prediction, of each row."""
+    answered = []
+    for outputs in answers(server, endpoint, given):
         output = outputs.get("probabilities", outputs["prediction"])
         answered.append(np.array(output["data"], dtype=float).reshape(output["shape"]))
     return np.concatenate(answered)
+
+
+def classes(server, endpoint: str, given) -> list[str]:
+    """The class of each row."""
+    return [name for outputs in answers(server, endpoint, given) for name in outputs["class"]["data"]]

@@ -17,6 +17,8 @@ use crate::{ARTIFACT_BYTES_MAX, Error, ModelArtifact};
 pub enum Format {
     /// What `lightgbm.Booster.save_model` writes.
     LightGbmText,
+    /// What `skops.io.dump` writes of an estimator of LightGBM, as MLflow logs it.
+    LightGbmSkops,
     /// What `xgboost.Booster.save_model("model.json")` writes.
     XgBoostJson,
     /// What `xgboost.Booster.save_model("model.ubj")` writes.
@@ -29,6 +31,7 @@ impl Format {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LightGbmText => "LightGBM text",
+            Self::LightGbmSkops => "LightGBM skops",
             Self::XgBoostJson => "XGBoost JSON",
             Self::XgBoostUbjson => "XGBoost UBJSON",
         }
@@ -39,6 +42,7 @@ impl Format {
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [b't', b'r', b'e', b'e', b'\n' | b'\r', ..] => Some(Self::LightGbmText),
+            [b'P', b'K', 3, 4, ..] => Some(Self::LightGbmSkops),
             // an object whose first key has a length, or that has a type or a count
             [b'{', b'L' | b'l' | b'I' | b'i' | b'U' | b'$' | b'#', ..] => Some(Self::XgBoostUbjson),
             _ if bytes.trim_ascii_start().starts_with(b"{") => Some(Self::XgBoostJson),
@@ -69,11 +73,13 @@ pub fn read(bytes: &[u8]) -> Result<Imported, Error> {
     let Some(format) = Format::of(bytes) else {
         return Err(Error::Import {
             format: "unknown",
-            reason: "it is neither LightGBM text nor XGBoost JSON or UBJSON; save the model with `save_model`".into(),
+            reason: "it is neither LightGBM text or skops nor XGBoost JSON or UBJSON; save the model with `save_model`"
+                .into(),
         });
     };
     let read = match format {
         Format::LightGbmText => lightgbm::read(bytes),
+        Format::LightGbmSkops => lightgbm::from_skops(bytes),
         Format::XgBoostJson => xgboost::from_json(bytes),
         Format::XgBoostUbjson => xgboost::from_ubjson(bytes),
     };

@@ -10,6 +10,7 @@ const REGRESSION: &[u8] = include_bytes!("fixtures/regression.txt");
 const MULTICLASS: &[u8] = include_bytes!("fixtures/multiclass.txt");
 const POISSON_JSON: &[u8] = include_bytes!("fixtures/poisson.json");
 const POISSON_UBJSON: &[u8] = include_bytes!("fixtures/poisson.ubj");
+const CLASSIFIER: &[u8] = include_bytes!("fixtures/classifier.skops");
 const EXPECTED: &str = include_str!("fixtures/expected.json");
 
 /// What a model answers to the rows, one after the other.
@@ -53,8 +54,44 @@ fn assert_same(model: &[u8], name: &str) {
 fn models_answer_what_their_libraries_answered() {
     assert_same(REGRESSION, "regression");
     assert_same(MULTICLASS, "multiclass");
+    assert_same(CLASSIFIER, "classifier");
     assert_same(POISSON_JSON, "poisson");
     assert_same(POISSON_UBJSON, "poisson");
+}
+
+#[test]
+fn an_estimator_keeps_the_names_of_its_classes() {
+    let imported = read(CLASSIFIER).unwrap();
+
+    assert_eq!(imported.format, Format::LightGbmSkops);
+    assert_eq!(imported.artifact.classes, ["early", "late", "on time"]);
+}
+
+#[test]
+fn archives_that_hold_no_estimator_are_refused() {
+    let archive = |name: &str, text: &str| {
+        let mut writer = rawzip::ZipArchiveWriter::new(vec![]);
+        let (mut entry, config) = writer.new_file(name).start().unwrap();
+        let mut data = config.wrap(&mut entry);
+        std::io::Write::write_all(&mut data, text.as_bytes()).unwrap();
+        let (_, descriptor) = data.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+        writer.finish().unwrap()
+    };
+    let forest = r#"{"__class__": "RandomForestClassifier", "__module__": "sklearn.ensemble", "content": {}}"#;
+    let unfitted = r#"{"__class__": "LGBMClassifier", "__module__": "lightgbm.sklearn",
+        "content": {"content": {"_Booster": {"__class__": "str", "content": "null"}, "_class_map": {"content": "null"}}}}"#;
+    for (bytes, words) in [
+        (b"PK\x03\x04 cut off".to_vec(), "no whole archive"),
+        (archive("data.pkl", "torch"), "archive without a schema.json"),
+        (archive("schema.json", "{"), "cannot be read"),
+        (archive("schema.json", forest), "sklearn.ensemble.RandomForestClassifier"),
+        (archive("schema.json", unfitted), "was not fitted"),
+        (CLASSIFIER[..CLASSIFIER.len() / 2].to_vec(), "no whole archive"),
+    ] {
+        let said = read(&bytes).unwrap_err().to_string();
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 #[test]
@@ -92,8 +129,8 @@ fn what_cannot_be_run_is_said() {
         text.replace(from, to).into_bytes()
     };
     for (bytes, words) in [
-        (b"\x80\x04\x95 a pickle".to_vec(), "neither LightGBM text nor XGBoost"),
-        (vec![], "neither LightGBM text nor XGBoost"),
+        (b"\x80\x04\x95 a pickle".to_vec(), "neither LightGBM text or skops nor XGBoost"),
+        (vec![], "neither LightGBM text or skops nor XGBoost"),
         (change("is_linear=0", "is_linear=1"), "linear_tree"),
         (change("objective=regression", "objective=my_own"), "`my_own` is not known"),
         (change("end of trees", ""), "not whole"),

@@ -1,6 +1,7 @@
 //! LightGBM's text (<https://lightgbm.readthedocs.io>, `src/boosting/gbdt_model_text.cpp` and `src/io/tree.cpp` of
 //! versions 2 to 4): a header of `key=value` lines, a block of such lines for each tree, and the parameters of the training.
 
+mod skops;
 mod text;
 mod tree;
 
@@ -11,8 +12,23 @@ use crate::artifact::{ARTIFACT_FORMAT, Body, Encoding, Input, Link, ModelArtifac
 use text::Text;
 use tree::{Missing, Reader};
 
+/// Reads the text of a booster.
 pub(super) fn read(bytes: &[u8]) -> Result<(ModelArtifact, String), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))?;
+    read_text(text)
+}
+
+/// Reads an estimator that skops wrote.
+pub(super) fn from_skops(bytes: &[u8]) -> Result<(ModelArtifact, String), String> {
+    let estimator = skops::estimator(bytes)?;
+    let (mut model, objective) = read_text(&estimator.booster)?;
+    if model.classes.len() == estimator.classes.len() {
+        model.classes = estimator.classes;
+    }
+    Ok((model, objective))
+}
+
+fn read_text(text: &str) -> Result<(ModelArtifact, String), String> {
     let text = Text::parse(text)?;
     let names: Vec<&str> = text.required("feature_names")?.split_ascii_whitespace().collect();
     let features = text.number::<usize>("max_feature_idx")?.saturating_add(1);
