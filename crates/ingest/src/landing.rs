@@ -1,9 +1,9 @@
 //! One file's way into the table: reads, judges, parts the rows, and hands them to the writers.
 //!
-//! Cost, for 10 M rows of 8 columns: decoding and writing Parquet is the bulk; a rule costs about 10 ms per million rows,
-//! a set of keys 20 ms per million, a profile about 10 ms per million and column on two tasks. Hashing the file, reading,
-//! judging (several batches at once), profiling and writing run side by side; only what depends on the order of rows
-//! (`unique`, `key`, counts) is done here, one batch after the other.
+//! Cost, for 10 M rows of 8 columns: decoding and writing Parquet is the bulk; six checks, a set of keys and the profile
+//! together make it 1.3 times as long as only rewriting the file. Hashing the file, reading, judging (several batches at
+//! once), profiling and writing run side by side; only what depends on the order of rows (`unique`, `key`, counts) is done
+//! here, one batch after the other.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! How a column is encoded, told by its first rows.
 //!
 //! A dictionary costs a hash table's look-up a value, and pays where values repeat within a row group. Where they do not,
-//! it is as large as the values themselves, with the references on top, and the slowest part of a write. So columns whose
-//! values hardly repeat go without: integers and times as packed differences, which hold an ascending column in next to
-//! nothing, others as they are. A wrong guess costs room or time, never a value.
+//! it is as large as the values themselves, with the references on top, and slow to build. So columns whose values hardly
+//! repeat go without: integers and times as packed differences, which hold an ascending column in next to nothing, others
+//! as they are. A wrong guess costs room or time, never a value.
 
 use std::collections::HashMap;
 
