@@ -68,9 +68,10 @@ pub use registry::{Registration, Registry};
 pub use run::{CodeCommit, DatasetInput, Environment, ModelOutput, NewRun, Origin, Run, RunStatus, Stage};
 pub use source::Source;
 pub use tracking::{
-    BatchOfLabels, Cursor, DatasetField, DatasetSummary, ExperimentChange, ExperimentRow, FoundRuns, LoggedPoint,
-    MetricSource, ModelMetric, NewClientRun, NewExperiment, NumberField, NumberTest, OrderKey, Pattern, Point,
-    RunChange, RunClause, RunOrder, RunQuery, RunRow, SortValue, StageView, TextField, TextTest, Tracking,
+    BatchOfLabels, Cursor, DatasetField, DatasetSummary, ExperimentChange, ExperimentRow, FoundRuns, HistoryCursor,
+    HistoryPage, LoggedPoint, MetricSource, ModelMetric, NewClientRun, NewExperiment, NumberField, NumberTest,
+    OrderKey, Pattern, Point, RunChange, RunClause, RunOrder, RunQuery, RunRow, SortValue, StageView, TextField,
+    TextTest, Tracking,
 };
 pub use version::{Compared, Logged, ModelVersion, Note, RegisteredModel, TrainingSet, VersionStage};
 pub use versions::{NewVersion, Others};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Tracking;
 use super::index::RunRow;
-use super::points::{ModelMetric, ModelPoint, Point, Wanted};
+use super::points::{HistoryCursor, HistoryPage, ModelMetric, ModelPoint, Point, Wanted};
 use crate::{Error, Result};
 
 /// The most metrics of one logged model that are read at once.
@@ -102,6 +102,24 @@ impl Tracking {
                 recorded.truncate(limit);
                 Ok(recorded)
             }
+        }
+    }
+
+    /// A page of a metric's history in the order of time, step and value, as MLflow's clients read it.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`], or when a store fails.
+    pub async fn history_by_time(
+        &self,
+        run: &str,
+        key: &str,
+        after: HistoryCursor,
+        limit: usize,
+    ) -> Result<HistoryPage> {
+        let row = self.run(run).await?;
+        match self.series(&row, key) {
+            Some(series) => self.read(move |points| points.by_time(series, after, limit)).await,
+            None => Ok(HistoryPage::of(self.recorded(run, key).await?, after, limit)),
         }
     }
 

@@ -26,7 +26,7 @@ pub use experiments::{ExperimentChange, NewExperiment};
 pub use following::Tracking;
 pub use index::{ExperimentRow, RunRow};
 pub use metrics::{LoggedPoint, MetricSource};
-pub use points::{ModelMetric, Point};
+pub use points::{HistoryCursor, HistoryPage, ModelMetric, Point};
 pub use runs::{BatchOfLabels, NewClientRun, RunChange};
 pub use search::{
     Cursor, DatasetField, FoundRuns, NumberField, NumberTest, OrderKey, Pattern, RunClause, RunOrder, RunQuery,

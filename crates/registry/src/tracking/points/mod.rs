@@ -1,15 +1,24 @@
 //! Where the points of metrics lie: an embedded log-structured merge tree, and the one thread that writes it.
 //!
-//! Arithmetic: a point takes 32 bytes of key (its series, step, time, value) and none of value, so ten million of them are
-//! some 200 MB on disk after prefix compression. An answer costs one sync of the journal, 0.1 to 10 ms; requests that
-//! wait while another is being synced share the next one. A point that comes twice is one point: a client may repeat a
-//! request whose answer it lost.
+//! Most points are logged in order: each is behind all before it by step and by time. These are the *spine* of a series.
+//! They lie packed, as many to a chunk as came together, and one copy of them serves both orders in which histories are
+//! read, by step and by time. A point that comes late, in either order, lies beside the spine once for each order, and
+//! readers merge it in.
+//!
+//! Arithmetic: a point of a batch takes some 11 bytes in a chunk, one that comes alone some 60 with its key and one that
+//! comes late 64; ten million in batches are 110 MB. An answer costs one sync of the journal's data, 0.1 to 10 ms; requests
+//! that wait while another is being synced share the next one. A batch of a thousand costs the tree two entries a metric. A
+//! point that comes twice is one point: a client may repeat a request whose answer it lost.
 
+mod chunk;
+mod history;
 mod place;
 mod sample;
+mod seek;
 mod store;
 mod writer;
 
+pub use history::{HistoryCursor, HistoryPage};
 pub use place::Point;
 pub(crate) use sample::every_nth;
 pub use store::ModelMetric;

@@ -1,4 +1,4 @@
-//! Points of a metric, and their order: step, then time, then value.
+//! Points of a metric, and their two orders: by step, then time, then value; and by time, then step, then value.
 
 /// One value of a metric.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +11,10 @@ pub struct Point {
     pub value: f64,
 }
 
-/// Bytes of a place: step, time and value.
+/// Where a point stands in one of the orders. The value is its bits, turned so that they order as numbers do.
+pub(super) type Place = (i64, i64, u64);
+
+/// Bytes of a place.
 pub(super) const PLACE_BYTES: usize = 24;
 
 impl Point {
@@ -22,19 +25,43 @@ impl Point {
         (self.step, self.at_ms, ordered_bits(self.value))
     }
 
+    /// The point that stands at a place.
+    pub(super) fn at_place((step, at_ms, bits): Place) -> Self {
+        Self { step, at_ms, value: value_of(bits) }
+    }
+
+    /// What orders points by time: the order of MLflow's histories.
+    pub(crate) fn time_place(&self) -> (i64, i64, u64) {
+        let (step, at_ms, value) = self.place();
+        (at_ms, step, value)
+    }
+
+    pub(super) fn at_time_place((at_ms, step, value): Place) -> Self {
+        Self::at_place((step, at_ms, value))
+    }
+
     pub(super) fn to_bytes(self) -> [u8; PLACE_BYTES] {
-        let mut bytes = [0; PLACE_BYTES];
-        let (step, at, value) = self.place();
-        for (part, number) in bytes.chunks_exact_mut(8).zip([ordered(step), ordered(at), value]) {
-            part.copy_from_slice(&number.to_be_bytes());
-        }
-        bytes
+        place_bytes(self.place())
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let part = |from: usize| Some(u64::from_be_bytes(bytes.get(from..from + 8)?.try_into().ok()?));
-        Some(Self { step: unordered(part(0)?), at_ms: unordered(part(8)?), value: value_of(part(16)?) })
+        place_of(bytes).map(Self::at_place)
     }
+}
+
+/// A place as bytes that order as places do.
+pub(super) fn place_bytes((first, second, value): Place) -> [u8; PLACE_BYTES] {
+    let mut bytes = [0; PLACE_BYTES];
+    for (part, number) in bytes.chunks_exact_mut(8).zip([ordered(first), ordered(second), value]) {
+        part.copy_from_slice(&number.to_be_bytes());
+    }
+    bytes
+}
+
+/// The place that bytes begin with.
+pub(super) fn place_of(bytes: &[u8]) -> Option<Place> {
+    let part = |from: usize| Some(u64::from_be_bytes(bytes.get(from..from + 8)?.try_into().ok()?));
+    Some((unordered(part(0)?), unordered(part(8)?), part(16)?))
 }
 
 /// The sign bit turned, so that bytes order as numbers do.
@@ -63,7 +90,7 @@ fn value_of(bits: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -80,7 +107,7 @@ mod tests {
         ]
     }
 
-    fn point() -> impl Strategy<Value = Point> {
+    pub(in super::super) fn point() -> impl Strategy<Value = Point> {
         (any::<i64>(), any::<i64>(), number()).prop_map(|(step, at_ms, value)| Point { step, at_ms, value })
     }
 
@@ -91,6 +118,7 @@ mod tests {
             prop_assert_eq!((back.step, back.at_ms), (a.step, a.at_ms));
             prop_assert!(back.value.to_bits() == a.value.to_bits() || (back.value.is_nan() && a.value.is_nan()));
             prop_assert_eq!(a.to_bytes().cmp(&b.to_bytes()), a.place().cmp(&b.place()));
+            prop_assert_eq!(Point::at_time_place(a.time_place()).place(), a.place());
         }
 
         #[test]

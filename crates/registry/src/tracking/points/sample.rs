@@ -4,6 +4,7 @@
 //! spread evenly between the first and the last, one seek each, so that the cost depends on what is asked for and not on
 //! what is there. Where steps are spread unevenly a long series then gives fewer points than asked for, never more.
 
+use super::seek::Seeker;
 use super::{Point, PointStore};
 use crate::Result;
 
@@ -18,15 +19,22 @@ impl PointStore {
         if read.len() <= enough {
             return Ok(every_nth(&read, most));
         }
-        let Some(first) = read.first().copied() else { return Ok(vec![]) };
-        let Some(last) = self.within(series, steps).next_back().transpose()? else { return Ok(vec![]) };
+        self.spread(series, steps, most)
+    }
+
+    /// The same by seeking alone.
+    pub(super) fn spread(&self, series: u64, steps: (i64, i64), most: usize) -> Result<Vec<Point>> {
+        let Some(first) = self.within(series, steps).next().transpose()? else { return Ok(vec![]) };
+        let mut seeker = Seeker::of(self, series);
+        let end = (steps.1, i64::MAX, u64::MAX);
+        let Some(last) = seeker.at_or_before(end)? else { return Ok(vec![]) };
         if most == 1 {
             return Ok(vec![last]);
         }
         let mut sampled = vec![first];
         for part in 1..most {
             let place = between(&first, &last, part, most - 1);
-            let Some(found) = self.at_or_after(series, &place, steps.1)? else { break };
+            let Some(found) = seeker.at_or_after(place.place(), end)? else { break };
             if sampled.last().is_none_or(|before| before.place() < found.place()) {
                 sampled.push(found);
             }

@@ -2,27 +2,36 @@
 
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
-use super::Point;
-use super::place::PLACE_BYTES;
+use super::place::{PLACE_BYTES, Place, place_bytes, place_of};
+use super::{Point, chunk};
 use crate::{Error, Result};
 
 /// The block cache: reads of history are rare and sequential.
 const BLOCK_CACHE_BYTES: u64 = 32 << 20;
-/// Memory for points not yet in a sorted file, about 300,000 of them.
+/// Memory for points not yet in a sorted file: a million in batches, or 100,000 that came alone.
 const MEMTABLE_BYTES: u64 = 16 << 20;
 /// The journal's most: what is read again after a crash.
 const JOURNAL_BYTES: u64 = 128 << 20;
 /// Between the parts of a key; no name holds it.
 const SEPARATOR: u8 = 0;
 
-/// A metric of a run: which number its points are kept under, how many they are, and the last.
+/// A metric of a run: which number its points are kept under, and where they end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Series {
     pub(crate) id: u64,
-    pub(crate) count: u64,
+    /// The last by step: the metric's latest value.
     pub(crate) last: Point,
+    /// The latest time of any point.
+    pub(crate) at_ms_max: i64,
+}
+
+impl Series {
+    /// Whether a point is behind all others in both orders.
+    pub(super) fn is_continued_by(&self, point: &Point) -> bool {
+        self.last.place() < point.place() && self.at_ms_max <= point.at_ms
+    }
 }
 
 /// A point that a client tied to a logged model and perhaps a dataset.
@@ -49,16 +58,47 @@ pub struct ModelMetric {
 pub(crate) struct PointStore {
     database: Database,
     series: Keyspace,
-    points: Keyspace,
+    /// The spines: by series and the place of the first point, the packed points.
+    pub(super) chunks: Keyspace,
+    /// Late points: by series and place, nothing.
+    pub(super) late: Keyspace,
+    /// The same by time.
+    pub(super) late_by_time: Keyspace,
     models: Keyspace,
 }
 
 /// What is written together.
-#[derive(Default)]
-pub(super) struct Staged {
-    pub(super) points: Vec<(u64, Point)>,
-    pub(super) series: Vec<(Vec<u8>, Series)>,
-    pub(super) models: Vec<(Vec<u8>, Point)>,
+pub(super) struct Batch<'a> {
+    store: &'a PointStore,
+    writes: OwnedWriteBatch,
+}
+
+impl Batch<'_> {
+    /// Points that continue a spine, at most [`CHUNK_POINTS_MAX`](super::chunk::CHUNK_POINTS_MAX).
+    pub(super) fn add_chunk(&mut self, series: u64, points: &[Point]) {
+        let Some(first) = points.first() else { return };
+        self.writes.insert(&self.store.chunks, key(series, first.place()), chunk::pack(points));
+    }
+
+    pub(super) fn add_late(&mut self, series: u64, point: &Point) {
+        self.writes.insert(&self.store.late, key(series, point.place()), [0_u8; 0]);
+        self.writes.insert(&self.store.late_by_time, key(series, point.time_place()), [0_u8; 0]);
+    }
+
+    pub(super) fn set_series(&mut self, run: &str, metric: &str, series: &Series) {
+        self.writes.insert(&self.store.series, joined(&[run, metric]), series_bytes(series));
+    }
+
+    /// Sets the last point of a model under a key of [`model_key`].
+    pub(super) fn set_model(&mut self, key: Vec<u8>, point: &Point) {
+        self.writes.insert(&self.store.models, key, point.to_bytes());
+    }
+
+    /// Writes, and returns when it is on disk. The journal's length is set when it is made, so that a sync of its data
+    /// brings with it all that is needed to read it again.
+    pub(super) fn commit(self) -> Result<()> {
+        self.writes.durability(Some(PersistMode::SyncData)).commit().map_err(failed("writing"))
+    }
 }
 
 impl PointStore {
@@ -77,30 +117,19 @@ impl PointStore {
             .open()
             .map_err(failed)?;
         let sized = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let points = database.keyspace("points", sized).map_err(failed)?;
-        let series = database.keyspace("series", sized).map_err(failed)?;
-        let models = database.keyspace("models", sized).map_err(failed)?;
-        Ok(Self { database, series, points, models })
+        let keyspace = |name| database.keyspace(name, sized).map_err(failed);
+        Ok(Self {
+            series: keyspace("series")?,
+            chunks: keyspace("chunks")?,
+            late: keyspace("late")?,
+            late_by_time: keyspace("late_by_time")?,
+            models: keyspace("models")?,
+            database,
+        })
     }
 
-    /// Writes, and returns when it is on disk.
-    pub(super) fn write(&self, staged: &Staged) -> Result<()> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
-        for (series, point) in &staged.points {
-            batch.insert(&self.points, point_key(*series, point), [0_u8; 0]);
-        }
-        for (key, series) in &staged.series {
-            batch.insert(&self.series, key.as_slice(), series_bytes(series));
-        }
-        for (key, point) in &staged.models {
-            batch.insert(&self.models, key.as_slice(), point.to_bytes());
-        }
-        batch.commit().map_err(failed("writing"))
-    }
-
-    /// Whether a point is there already.
-    pub(super) fn contains(&self, series: u64, point: &Point) -> Result<bool> {
-        self.points.contains_key(point_key(series, point)).map_err(failed("reading"))
+    pub(super) fn begin(&self) -> Batch<'_> {
+        Batch { store: self, writes: self.database.batch() }
     }
 
     /// Every series: run, metric, what is known of it.
@@ -115,30 +144,6 @@ impl PointStore {
             visit(run, metric, series);
         }
         Ok(())
-    }
-
-    /// Points of a series in order, after one of them or from the start.
-    pub(crate) fn history(&self, series: u64, after: Option<Point>, limit: usize) -> Result<Vec<Point>> {
-        let start = match after {
-            Some(point) => std::ops::Bound::Excluded(point_key(series, &point)),
-            None => std::ops::Bound::Included(first_key(series, i64::MIN)),
-        };
-        let end = std::ops::Bound::Included(last_key(series, i64::MAX));
-        self.points.range((start, end)).take(limit).map(point_of).collect()
-    }
-
-    /// The points of a series whose step is in a range, in order, lazily.
-    pub(super) fn within(
-        &self,
-        series: u64,
-        (from, to): (i64, i64),
-    ) -> impl DoubleEndedIterator<Item = Result<Point>> + use<> {
-        self.points.range(first_key(series, from)..=last_key(series, to)).map(point_of)
-    }
-
-    /// The first point at or behind a place.
-    pub(super) fn at_or_after(&self, series: u64, place: &Point, to: i64) -> Result<Option<Point>> {
-        self.points.range(point_key(series, place)..=last_key(series, to)).next().map(point_of).transpose()
     }
 
     /// The last point logged for a model under a key of [`model_key`].
@@ -166,11 +171,6 @@ impl PointStore {
     }
 }
 
-/// The key of a series' record.
-pub(super) fn series_key(run: &str, metric: &str) -> Vec<u8> {
-    joined(&[run, metric])
-}
-
 /// The key of a model's metric.
 pub(super) fn model_key(of: &ModelPoint, metric: &str, run: &str) -> Vec<u8> {
     let (name, digest) = of.dataset.as_ref().map_or(("", ""), |(name, digest)| (name, digest));
@@ -188,46 +188,41 @@ fn joined(parts: &[&str]) -> Vec<u8> {
     bytes
 }
 
-const KEY_BYTES: usize = 8 + PLACE_BYTES;
+pub(super) const KEY_BYTES: usize = 8 + PLACE_BYTES;
 
-fn point_key(series: u64, point: &Point) -> [u8; KEY_BYTES] {
+/// The key of a place of a series.
+pub(super) fn key(series: u64, place: Place) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
     key[..8].copy_from_slice(&series.to_be_bytes());
-    key[8..].copy_from_slice(&point.to_bytes());
+    key[8..].copy_from_slice(&place_bytes(place));
     key
 }
 
-fn first_key(series: u64, step: i64) -> [u8; KEY_BYTES] {
-    let mut key = point_key(series, &Point { step, at_ms: 0, value: 0.0 });
-    key[16..].fill(0);
-    key
+/// The place of a key of [`key`].
+pub(super) fn place_of_key(key: &[u8]) -> Result<Place> {
+    key.get(8..).and_then(place_of).ok_or_else(|| damaged("a point"))
 }
 
-fn last_key(series: u64, step: i64) -> [u8; KEY_BYTES] {
-    let mut key = point_key(series, &Point { step, at_ms: 0, value: 0.0 });
-    key[16..].fill(u8::MAX);
-    key
-}
-
-fn point_of(guard: fjall::Guard) -> Result<Point> {
-    let key = guard.key().map_err(failed("reading"))?;
-    key.get(8..).and_then(Point::from_bytes).ok_or_else(|| damaged("a point"))
+/// The points of a chunk.
+pub(super) fn points_of(guard: fjall::Guard) -> Result<Vec<Point>> {
+    let packed = guard.value().map_err(failed("reading"))?;
+    chunk::unpack(&packed).ok_or_else(|| damaged("a chunk of points"))
 }
 
 fn series_bytes(series: &Series) -> [u8; 16 + PLACE_BYTES] {
     let mut bytes = [0; 16 + PLACE_BYTES];
     bytes[..8].copy_from_slice(&series.id.to_be_bytes());
-    bytes[8..16].copy_from_slice(&series.count.to_be_bytes());
+    bytes[8..16].copy_from_slice(&series.at_ms_max.to_be_bytes());
     bytes[16..].copy_from_slice(&series.last.to_bytes());
     bytes
 }
 
 fn series_of(bytes: &[u8]) -> Option<Series> {
     let part = |from: usize| Some(u64::from_be_bytes(bytes.get(from..from + 8)?.try_into().ok()?));
-    Some(Series { id: part(0)?, count: part(8)?, last: Point::from_bytes(bytes.get(16..)?)? })
+    Some(Series { id: part(0)?, at_ms_max: part(8)?.cast_signed(), last: Point::from_bytes(bytes.get(16..)?)? })
 }
 
-fn failed(doing: &'static str) -> impl Fn(fjall::Error) -> Error {
+pub(super) fn failed(doing: &'static str) -> impl Fn(fjall::Error) -> Error {
     move |error| Error::Points { doing, reason: error.to_string() }
 }
 

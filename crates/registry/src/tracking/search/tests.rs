@@ -73,7 +73,7 @@ fn index_of(made: &[Made]) -> Index {
         for (key, value) in metrics {
             id += 1;
             let last = Point { step: 1, at_ms: 1, value: *value };
-            index.put_series(&run.id, key, Series { id, count: 1, last });
+            index.put_series(&run.id, key, Series { id, last, at_ms_max: last.at_ms });
         }
         index.put_run(stored(version, run.clone()));
     }
