@@ -110,4 +110,6 @@ def test_the_api_page_shows_every_operation_and_its_types(platform, page):
     missing = [path for path in document["paths"] if path not in text]
     assert missing == []
     assert page.locator("details.folded").count() == len(document["components"]["schemas"])
+    page.get_by_role("link", name="ListOfTableView", exact=True).click()
+    assert page.locator("details.folded[open]").inner_text().startswith("ListOfTableView")
     assert page.complaints == []

@@ -19,6 +19,7 @@ type Answer<T> = Result<Json<T>, Problem>;
 
 /// Part of a list.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListOf{T}")]
 pub struct Items<T> {
     items: Vec<T>,
     /// What to send as `after` for the items that follow; without, these are the last.

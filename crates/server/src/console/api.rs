@@ -10,7 +10,7 @@ use crate::api;
 pub async fn show(visit: Visit) -> Shown {
     visit.may_list().await?;
     let document = api::document();
-    let mut page = Page::new("API", text(&document["info"]["description"])).with(Block::Facts(vec![
+    let mut page = Page::new("API", text(&document["info"]["description"]).replace('`', "")).with(Block::Facts(vec![
         ("Document", Cell::link("/api/v1/openapi.json", "/api/v1/openapi.json")),
         ("Specification", Cell::text(format!("OpenAPI {}", text(&document["openapi"])))),
     ]));
@@ -21,7 +21,7 @@ pub async fn show(visit: Visit) -> Shown {
     page = page.with(Block::Heading("Types".into()));
     for (name, schema) in types {
         let text = serde_json::to_string_pretty(schema).unwrap_or_default();
-        page = page.with(Block::Folded { summary: name.clone(), text });
+        page = page.with(Block::Folded { id: type_id(name), summary: name.clone(), text });
     }
     visit.show(page)
 }
@@ -58,16 +58,23 @@ fn operations_table(operations: &[Operation<'_>]) -> Table {
             Cell::Code((*path).into()),
             Cell::text(text(&operation["summary"])),
             Cell::Many(parameters.collect()),
-            Cell::text(type_name(body)),
-            Cell::text(answer.map(type_name).unwrap_or_default()),
+            type_link(body),
+            type_link(answer.unwrap_or(&Value::Null)),
         ]
     });
     Table::new(&["", "path", "what it does", "parameters", "takes", "answers"]).rows(rows)
 }
 
-/// The name of a type that is referred to.
-fn type_name(schema: &Value) -> &str {
-    text(&schema["$ref"]).rsplit('/').next().unwrap_or_default()
+/// A link to a type that is referred to, further down on the page.
+fn type_link(schema: &Value) -> Cell {
+    match text(&schema["$ref"]).rsplit_once('/') {
+        Some((_, name)) => Cell::link(format!("#{}", type_id(name)), name),
+        None => Cell::text(""),
+    }
+}
+
+fn type_id(name: &str) -> String {
+    format!("type-{name}")
 }
 
 fn text(value: &Value) -> &str {

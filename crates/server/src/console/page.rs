@@ -110,6 +110,8 @@ pub enum Block {
     Pre(String),
     /// Something folded away until asked for.
     Folded {
+        /// What links on the page call it.
+        id: String,
         /// What it is.
         summary: String,
         /// The lines.

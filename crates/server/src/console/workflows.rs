@@ -111,6 +111,7 @@ fn page(detail: &WorkflowDetail) -> Page {
         let lines: Vec<&str> =
             task.task.attempts.iter().flat_map(|attempt| attempt.log.iter().map(String::as_str)).collect();
         page = page.with(Block::Folded {
+            id: format!("log-{}", task.task.task),
             summary: format!("What {} said ({})", task.task.task, words::several(lines.len() as u64, "line", "lines")),
             text: lines.join("\n"),
         });
