@@ -22,6 +22,8 @@ use super::report::{MonthFigures, Report};
 use crate::output::{BOLD, SOFT, WARN, count, talk};
 use crate::verbs::{Running, principal};
 
+/// The longest answer that is told apart from longer ones, in microseconds: the client's patience.
+const LONGEST_US: u64 = 30_000_000;
 /// Requests under way at once.
 const CONCURRENCY: usize = 16;
 /// Labels of a month are taken as come this long after its end: the last flights have landed.
@@ -53,14 +55,14 @@ pub async fn replay(
     let days = days.unwrap_or(184).clamp(1, 184);
     let flights = flights(running, project).await?;
     let client =
-        reqwest::Client::builder().pool_max_idle_per_host(CONCURRENCY).timeout(Duration::from_secs(30)).build()?;
+        reqwest::Client::builder().pool_max_idle_per_host(CONCURRENCY).timeout(Duration::from_micros(LONGEST_US)).build()?;
     let url: Arc<str> = format!("http://{}/api/v1/endpoints/{ENDPOINT}/predict", running.address).into();
     let views: Vec<&String> = (project.feature_views.values())
         .filter(|view| view.online && view.kind() != ViewKind::Request)
         .map(|view| &view.name)
         .collect();
 
-    let mut latency = Histogram::<u64>::new(3)?;
+    let mut latency = Histogram::<u64>::new_with_bounds(1, LONGEST_US, 3)?;
     let mut sending = Duration::ZERO;
     let mut next = 0;
     let total = flights.partition_point(|flight| flight.at < end_of(first, days)) as u64;
