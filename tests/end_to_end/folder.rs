@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{get, post};
 use crate::harness::{Server, binary};
-use crate::project::{Project, order_request};
+use crate::project::{Project, Ran, order_request};
 
 #[tokio::test]
 async fn a_new_folder_is_valid_planned_applied_trained_and_answers() {
@@ -43,6 +43,23 @@ fn a_second_run_does_nothing() {
 
     let states: Vec<&str> = again.tasks().iter().map(|task| task["state"].as_str().unwrap()).collect();
     assert!(states.iter().all(|state| *state == "unchanged"), "{states:?}");
+}
+
+#[test]
+fn forced_work_is_done_again_and_lands_nothing_twice() {
+    let project = Project::trained();
+    let landed = "select count(*) as n from sources.orders";
+    let computed = "select count(*) as n from features.customer_orders";
+    let before = (project.number(landed), project.number(computed));
+
+    let forced = Ran::of(&project.say(&["run", "--force", "--json"])).succeeded();
+
+    for (kind, name) in [("backfill", "customer_orders"), ("materialize", "customer_orders"), ("train", "returns")] {
+        assert_eq!(forced.task(kind, name)["state"], "succeeded", "{kind} {name} is done although nothing changed");
+    }
+    assert!(forced.figure("materialize", "customer_orders", "rows") > 0.0);
+    assert_eq!(forced.figure("ingest", "orders", "rows_landed") as i64, 0);
+    assert_eq!((project.number(landed), project.number(computed)), before);
 }
 
 /// A mistake, where it is told to be, and words of what is told.
