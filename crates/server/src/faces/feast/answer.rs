@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use mainspring_features::{EntityValue, ReadAnswer, Status, ValueRef};
+use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::error::Refused;
 use super::request::AskedFeatures;
@@ -148,7 +149,7 @@ fn write_value(value: ValueRef<'_>, is_json: bool, out: &mut Vec<u8>) {
         ValueRef::Bool(false) => out.extend_from_slice(b"false"),
         ValueRef::Int(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
         ValueRef::Float(value) if value.is_finite() => {
-            out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+            let _infallible = CompactFormatter.write_f64(out, value);
         }
         ValueRef::Float(value) if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
         ValueRef::Float(value) => {

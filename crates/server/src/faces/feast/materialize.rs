@@ -2,19 +2,18 @@
 //! store.
 
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use mainspring_flow::bring_online;
 use mainspring_spec::{Project, ViewKind};
 use serde::Deserialize;
 
+use super::Face;
+use super::body::JsonBody;
 use super::error::Refused;
 use super::request::not_json;
-use super::{Face, json_body};
 use crate::http::Caller;
 
 #[derive(Debug, Deserialize)]
@@ -50,10 +49,9 @@ pub(super) async fn materialize(
     State(face): State<Face>,
     Extension(caller): Extension<Caller>,
     Query(mode): Query<Mode>,
-    headers: HeaderMap,
-    read: Result<Bytes, BytesRejection>,
+    JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
-    let asked: MaterializeAsked = parsed(&json_body(&headers, read)?)?;
+    let asked: MaterializeAsked = parsed(&body)?;
     let until = if asked.disable_event_timestamp {
         None
     } else {
@@ -73,10 +71,9 @@ pub(super) async fn materialize_incremental(
     State(face): State<Face>,
     Extension(caller): Extension<Caller>,
     Query(mode): Query<Mode>,
-    headers: HeaderMap,
-    read: Result<Bytes, BytesRejection>,
+    JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
-    let asked: IncrementalAsked = parsed(&json_body(&headers, read)?)?;
+    let asked: IncrementalAsked = parsed(&body)?;
     let until = Some(moment("end_ts", Some(&asked.end_ts))?);
     run(&face, caller, asked.feature_views, asked.version, until, &mode).await
 }

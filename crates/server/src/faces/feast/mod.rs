@@ -5,6 +5,7 @@
 //! columns of a source ([`frame`]) and one push.
 
 mod answer;
+mod body;
 mod error;
 mod frame;
 mod materialize;
@@ -15,18 +16,16 @@ mod write;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, routing::MethodRouter};
 use jiff::Timestamp;
-use mainspring_govern::Resource;
 
 use crate::app::App;
 use crate::http::Caller;
+use body::JsonBody;
 use error::Refused;
 use shape::Shapes;
 
@@ -62,16 +61,13 @@ pub fn router(app: App) -> Router {
 async fn get_online_features(
     State(face): State<Face>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    read: Result<Bytes, BytesRejection>,
+    JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
-    let body = json_body(&headers, read)?;
     let asked = request::read_features(&body)?;
     let layers = face.app.layers();
     let shape = face.shapes.of(&layers, &asked).await?;
     for view in shape.views() {
-        let resource = Resource::new("view", view);
-        layers.authorizer.check(&caller.principal, "view.read", &resource)?;
+        layers.authorizer.check_named(&caller.principal, "view.read", "view", view)?;
     }
     let at = Timestamp::now().as_microsecond();
     let bytes = if asked.rows() * shape.outputs() > VALUES_INLINE {
@@ -88,24 +84,4 @@ async fn get_online_features(
 /// Vectors are not searched here; said so, rather than by a page that is not found.
 async fn search() -> Refused {
     Refused::NotImplemented("this server does not search vectors; read features with POST /get-online-features")
-}
-
-/// The body, when it is whole and says that it is JSON.
-fn json_body(headers: &HeaderMap, read: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
-    let body = read.map_err(|rejection| match rejection.status() {
-        axum::http::StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge { most: BODY_BYTES_MAX },
-        _ => Refused::body(rejection.body_text()),
-    })?;
-    match headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) {
-        // Like Feast's own server, which takes a body without a type for JSON.
-        None => Ok(body),
-        Some(kind) if is_json(kind) => Ok(body),
-        Some(kind) => Err(Refused::content_type(&String::from_utf8_lossy(kind))),
-    }
-}
-
-fn is_json(kind: &[u8]) -> bool {
-    let kind = kind.split(|&byte| byte == b';').next().unwrap_or(kind).trim_ascii();
-    kind.eq_ignore_ascii_case(b"application/json")
-        || (kind.len() > 5 && kind[kind.len() - 5..].eq_ignore_ascii_case(b"+json"))
 }

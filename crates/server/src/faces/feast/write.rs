@@ -3,18 +3,17 @@
 use std::borrow::Cow;
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mainspring_features::{Push, PushTo};
 use serde::Deserialize;
 
+use super::Face;
+use super::body::JsonBody;
 use super::error::{Detail, Refused};
 use super::frame::Frame;
 use super::request::not_json;
-use super::{Face, json_body};
 use crate::app::Layers;
 use crate::http::Caller;
 
@@ -44,10 +43,8 @@ struct WriteAsked<'a> {
 pub(super) async fn push(
     State(face): State<Face>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    read: Result<Bytes, BytesRejection>,
+    JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
-    let body = json_body(&headers, read)?;
     let (pushes, to, layers) = {
         let asked: PushAsked<'_> = parsed(&body, &["push_source_name", "df"])?;
         let to = match asked.to.as_ref() {
@@ -76,10 +73,8 @@ pub(super) async fn push(
 pub(super) async fn write_to_online_store(
     State(face): State<Face>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    read: Result<Bytes, BytesRejection>,
+    JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
-    let body = json_body(&headers, read)?;
     let (pushes, layers) = {
         let asked: WriteAsked<'_> = parsed(&body, &["feature_view_name", "df"])?;
         asked.df.check()?;
