@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Extension, Json, Router};
-use mainspring_registry::{BatchOfLabels, LoggedPoint};
+use mainspring_registry::BatchOfLabels;
 use serde_json::{Value, json};
 
 use super::access::Asked;
 use super::error::{Refused, Result};
 use super::extract::{Fields, Payload};
-use super::metrics::WireMetric;
+use super::logged::{Batch, PlainBatch};
 use super::{UnderBothPrefixes, limits};
 use crate::app::App;
 use crate::http::Caller;
@@ -65,54 +65,18 @@ async fn log_batch((State(app), Extension(caller)): Handed, Payload(bytes): Payl
             bytes.len()
         )));
     }
-    let batch = Batch::read(&bytes)?;
-    asked.may_run("run.log", &batch.run).await?;
+    let fields;
+    let batch = match PlainBatch::of(&bytes) {
+        Some(plain) => Batch::of_plain(plain)?,
+        None => {
+            fields = Fields::of_json(&bytes)?;
+            Batch::of_fields(&fields)?
+        }
+    };
+    asked.may_run("run.log", batch.run).await?;
     if !batch.labels.params.is_empty() || !batch.labels.tags.is_empty() {
-        asked.tracking.label_run(&batch.run, batch.labels, &caller.principal).await?;
+        asked.tracking.label_run(batch.run, batch.labels, &caller.principal).await?;
     }
-    let points: Vec<LoggedPoint<'_>> = batch.metrics.iter().map(WireMetric::point).collect();
-    asked.tracking.log_metrics(&batch.run, &points).await?;
+    asked.tracking.log_metrics(batch.run, &batch.metrics).await?;
     Ok(Json(json!({})))
-}
-
-struct Batch {
-    run: String,
-    labels: BatchOfLabels,
-    metrics: Vec<WireMetric>,
-}
-
-impl Batch {
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let fields = Fields::of_json(bytes)?;
-        let run = fields.run_id()?.to_owned();
-        let (params, tags) = (fields.pairs("params")?, fields.pairs("tags")?);
-        let listed = match fields.get("metrics") {
-            None => &[][..],
-            Some(Value::Array(all)) => all,
-            Some(other) => return Err(Refused::bad_value("metrics", other, "it must be a list.")),
-        };
-        limits::batch("metrics", limits::BATCH_METRICS_MAX, listed.len())?;
-        limits::batch("params", limits::BATCH_LABELS_MAX, params.len())?;
-        limits::batch("tags", limits::BATCH_LABELS_MAX, tags.len())?;
-        let all = listed.len() + params.len() + tags.len();
-        limits::batch("metrics, params, and tags", limits::BATCH_MAX, all)?;
-        let read = |(at, metric): (usize, &Value)| WireMetric::of(metric, &format!("metrics[{at}]"));
-        let metrics = listed.iter().enumerate().map(read).collect::<Result<_>>()?;
-        for (at, (key, value)) in params.iter().enumerate() {
-            limits::param(key, value, &format!("params[{at}]"))?;
-        }
-        for (at, (key, value)) in tags.iter().enumerate() {
-            limits::run_tag(key, value, &format!("tags[{at}]"))?;
-        }
-        let mut keys: Vec<&str> = params.iter().map(|(key, _)| key.as_str()).collect();
-        keys.sort_unstable();
-        let twice: Vec<&str> = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
-        if !twice.is_empty() {
-            return Err(Refused::invalid(format!(
-                "Duplicate parameter keys have been submitted: {twice:?}. Please ensure the request contains only one \
-                 param value per param key."
-            )));
-        }
-        Ok(Self { run, labels: BatchOfLabels { params, tags }, metrics })
-    }
 }

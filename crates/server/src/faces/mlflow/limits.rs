@@ -1,5 +1,8 @@
 //! What MLflow allows as names and how long things may be, with its words for what it does not.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 use super::error::{Refused, Result};
 
 /// The longest name of a metric, param or tag, in characters.
@@ -22,21 +25,22 @@ pub(super) const BATCH_MAX: usize = 1_000;
 pub(super) const BATCH_BYTES_MAX: usize = 1_000_000;
 
 /// A name of a metric, param or tag. `path` says in messages which one it is.
-pub(super) fn name(name: &str, path: &str) -> Result<()> {
+pub(super) fn name(name: &str, path: impl Display) -> Result<()> {
     let allowed = |letter: char| letter.is_alphanumeric() || "_/.-: ".contains(letter);
     let value = || serde_json::Value::from(name);
     if !name.chars().all(allowed) {
         return Err(Refused::bad_value(
-            path,
+            &path.to_string(),
             &value(),
             "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and \
              slashes (/).",
         ));
     }
-    let normal = normalised(name);
+    // without a slash there is nothing to resolve but the folder itself
+    let normal = if name.contains('/') || matches!(name, "" | ".") { normalised(name).into() } else { Cow::from(name) };
     if normal != name || normal == "." || normal.starts_with("..") || normal.starts_with('/') {
         return Err(Refused::bad_value(
-            path,
+            &path.to_string(),
             &value(),
             format!(
                 "Names may be treated as files in certain cases, and must not resolve to other names when treated as \
@@ -69,14 +73,14 @@ pub(super) fn batch(what: &str, most: usize, count: usize) -> Result<()> {
 
 /// A tag of a run.
 pub(super) fn run_tag(key: &str, value: &str, path: &str) -> Result<()> {
-    name(key, &within(path, "key"))?;
+    name(key, within(path, "key"))?;
     length(&within(path, "key"), KEY_CHARS_MAX, key)?;
     length(&within(path, "value"), TAG_CHARS_MAX, value)
 }
 
 /// A param of a run.
 pub(super) fn param(key: &str, value: &str, path: &str) -> Result<()> {
-    name(key, &within(path, "key"))?;
+    name(key, within(path, "key"))?;
     length("Param key", KEY_CHARS_MAX, key)?;
     length("Param value", PARAM_CHARS_MAX, value)
 }

@@ -1,19 +1,19 @@
-//! Metrics over the wire: logged, and their histories read, whole, in bulk and thinned out.
+//! Metrics over the wire: logged, and their histories read, whole and in bulk by time, thinned out by step.
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use mainspring_registry::{LoggedPoint, MetricSource, Point};
+use mainspring_registry::HistoryCursor;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::access::Asked;
 use super::error::{Refused, Result};
-use super::extract::{Fields, Payload, integer};
+use super::extract::{Fields, Payload};
 use super::wire::{Metric, MetricOfRun};
-use super::{UnderBothPrefixes, limits, token};
+use super::{UnderBothPrefixes, logged, token};
 use crate::app::App;
 use crate::http::Caller;
 
@@ -40,9 +40,9 @@ async fn log_metric((State(app), Extension(caller)): Handed, Payload(bytes): Pay
     let asked = Asked::of(&app, &caller)?;
     let fields = Fields::of_json(&bytes)?;
     let id = fields.run_id()?;
-    let metric = WireMetric::of_fields(&fields)?;
+    let metric = logged::metric(&fields)?;
     asked.may_run("run.log", id).await?;
-    asked.tracking.log_metrics(id, &[metric.point()]).await?;
+    asked.tracking.log_metrics(id, &[metric]).await?;
     Ok(Json(json!({})))
 }
 
@@ -60,14 +60,10 @@ async fn history((State(app), Extension(caller)): Handed, fields: Fields) -> Res
     asked.may_run("run.read", id).await?;
     let limit = fields.max_results(HISTORY_MAX, HISTORY_MAX)?;
     let after = fields.text("page_token")?.filter(|text| !text.is_empty());
-    let after = after.map(|text| token::read::<(i64, i64, u64)>(text, (id, key))).transpose()?;
-    let after = after.map(|(step, at_ms, bits)| Point { step, at_ms, value: f64::from_bits(bits) });
-    let mut points = asked.tracking.history(id, key, after, limit + 1).await?;
-    let is_more = points.len() > limit;
-    points.truncate(limit);
-    let next = points.last().filter(|_| is_more);
-    let next = next.map(|last| token::write((last.step, last.at_ms, last.value.to_bits()), (id, key))).transpose()?;
-    answer(&Answer { metrics: points.iter().map(|point| Metric::of(key, point)).collect(), next_page_token: next })
+    let after = after.map(|text| token::read::<HistoryCursor>(text, (id, key))).transpose()?.unwrap_or_default();
+    let page = asked.tracking.history_by_time(id, key, after, limit).await?;
+    let next = page.next.map(|next| token::write(next, (id, key))).transpose()?;
+    answer(&Answer { metrics: page.points.iter().map(|point| Metric::of(key, point)).collect(), next_page_token: next })
 }
 
 #[derive(Serialize)]
@@ -95,8 +91,8 @@ async fn history_in_bulk((State(app), Extension(caller)): Handed, fields: Fields
     let mut metrics = Vec::new();
     for run_id in runs {
         asked.may_run("run.read", run_id).await?;
-        let points = asked.tracking.history(run_id, key, None, limit - metrics.len()).await?;
-        metrics.extend(points.iter().map(|point| MetricOfRun { metric: Metric::of(key, point), run_id }));
+        let page = asked.tracking.history_by_time(run_id, key, HistoryCursor::default(), limit - metrics.len()).await?;
+        metrics.extend(page.points.iter().map(|point| MetricOfRun { metric: Metric::of(key, point), run_id }));
         if metrics.len() == limit {
             break;
         }
@@ -148,92 +144,4 @@ async fn sampled((State(app), Extension(caller)): Handed, fields: Fields) -> Res
 fn answer(answer: &impl Serialize) -> Result<Response> {
     let bytes = serde_json::to_vec(answer).map_err(|error| Refused::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
-}
-
-/// A metric as it comes.
-pub(super) struct WireMetric {
-    key: String,
-    point: Point,
-    model: Option<String>,
-    dataset: Option<(String, String)>,
-}
-
-impl WireMetric {
-    /// One of a list; `path` says in messages which.
-    pub(super) fn of(metric: &Value, path: &str) -> Result<Self> {
-        let fields = metric.as_object().ok_or_else(|| Refused::bad_value(path, metric, "it must be an object."))?;
-        Self::read(|name| fields.get(name).filter(|value| !value.is_null()), path)
-    }
-
-    /// The fields of a request of its own.
-    pub(super) fn of_fields(fields: &Fields) -> Result<Self> {
-        Self::read(|name| fields.get(name), "")
-    }
-
-    fn read<'a>(get: impl Fn(&str) -> Option<&'a Value>, path: &str) -> Result<Self> {
-        let at = |field: &str| limits::within(path, field);
-        let required = |field: &str| get(field).ok_or_else(|| Refused::missing(&at(field)));
-        let text = |field: &str| match get(field) {
-            None => Ok(None),
-            Some(Value::String(text)) if text.chars().any(char::is_control) => {
-                Err(Refused::bad_value(&at(field), &text.as_str().into(), "it holds a control character."))
-            }
-            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(other) => Err(Refused::bad_value(&at(field), other, "it must be a string.")),
-        };
-        let key = text("key")?.ok_or_else(|| Refused::missing(&at("key")))?;
-        limits::name(key, &at("name"))?;
-        limits::length("Metric name", limits::KEY_CHARS_MAX, key)?;
-        let value = required("value")?;
-        let value = number(value).ok_or_else(|| {
-            Refused::bad_value(&at("value"), value, "Please specify value as a valid double (64-bit floating point)")
-        })?;
-        let timestamp = required("timestamp")?;
-        let at_ms = integer(timestamp).filter(|at_ms| *at_ms >= 0).ok_or_else(|| {
-            let why = format!("metric '{key}'. Timestamp must be a nonnegative long (64-bit integer)");
-            Refused::bad_value(&at("timestamp"), timestamp, why)
-        })?;
-        let step = match get("step") {
-            None => 0,
-            Some(step) => integer(step).ok_or_else(|| {
-                let why = format!("metric '{key}'. Step must be a valid long (64-bit integer).");
-                Refused::bad_value(&at("step"), step, why)
-            })?,
-        };
-        let dataset = text("dataset_name")?.map(|name| (name.to_owned(), text("dataset_digest")));
-        let dataset = match dataset {
-            None => None,
-            Some((name, digest)) => Some((name, digest?.unwrap_or_default().to_owned())),
-        };
-        Ok(Self {
-            key: key.to_owned(),
-            point: Point { step, at_ms, value },
-            model: text("model_id")?.map(ToOwned::to_owned),
-            dataset,
-        })
-    }
-
-    /// As the registry takes it.
-    pub(super) fn point(&self) -> LoggedPoint<'_> {
-        let dataset = self.dataset.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str()));
-        LoggedPoint {
-            key: &self.key,
-            point: self.point,
-            source: self.model.as_deref().map(|model| MetricSource { model, dataset }),
-        }
-    }
-}
-
-/// A number, or one of the texts by which clients write what JSON cannot.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.as_str() {
-            "NaN" | "nan" => Some(f64::NAN),
-            "Infinity" | "inf" => Some(f64::INFINITY),
-            "-Infinity" | "-inf" => Some(f64::NEG_INFINITY),
-            other => other.parse().ok(),
-        },
-        _ => None,
-    }
 }

@@ -14,6 +14,7 @@ mod filter;
 mod inputs;
 mod labels;
 mod limits;
+mod logged;
 mod logged_models;
 mod metrics;
 mod model_versions;
