@@ -8,6 +8,9 @@ os.environ["DO_NOT_TRACK"] = "true"
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
 os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "30"
 os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+# a model is logged with the requirements of its flavour: to guess them the client would import all there is in a process
+# of its own, many seconds for each model, of which the server sees nothing
+os.environ["MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT"] = "0"
 
 import mlflow
 import pytest

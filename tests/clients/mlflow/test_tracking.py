@@ -256,6 +256,26 @@ def test_history_keeps_every_point(client, experiment):
     assert len(client.get_metric_history(run_id, "loss")) == 4
 
 
+def test_a_history_goes_by_time_and_its_latest_by_step(server, client, experiment):
+    run_id = client.create_run(experiment).info.run_id
+    late = [(7, 3), (5, 4), (9, 1), (6, 2), (6, 1), (8, 9)]
+    for step, timestamp in late:
+        client.log_metric(run_id, "loss", step / 10, timestamp=timestamp, step=step)
+    by_time = [(step, timestamp) for timestamp, step in sorted((timestamp, step) for step, timestamp in late)]
+    assert [(p.step, p.timestamp) for p in client.get_metric_history(run_id, "loss")] == by_time
+    paged, token = [], ""
+    while token is not None:
+        words = {"run_id": run_id, "metric_key": "loss", "max_results": 2, "page_token": token}
+        page = requests.get(f"{server.url}/api/2.0/mlflow/metrics/get-history", params=words, timeout=30).json()
+        paged += [(p["step"], p["timestamp"]) for p in page["metrics"]]
+        token = page.get("next_page_token")
+    assert paged == by_time
+    sampled = f"{server.url}/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval?run_ids={run_id}&metric_key=loss"
+    by_step = [p["step"] for p in requests.get(sampled, timeout=30).json()["metrics"]]
+    assert by_step == sorted(step for step, _ in late)
+    assert client.get_run(run_id).data.metrics == {"loss": 0.9}, "the highest step is the latest"
+
+
 def test_nan_and_infinities(client, experiment):
     run_id = client.create_run(experiment).info.run_id
     for key, value in {"nan": math.nan, "inf": math.inf, "ninf": -math.inf}.items():
