@@ -1,7 +1,8 @@
 """Tracking against `mlflow server` over SQLite: single metrics and batches of 1,000, from 1 and 8 processes; then, on our
 side alone, a search over 100,000 runs and ten million points on one run.
 
-Both sides are spoken to by the same raw HTTP client over kept-alive connections, so that what is measured is the server.
+Both sides are spoken to by the same small program (`tracking_load`), one process and one kept-alive connection a client, so
+that what is measured is the server.
 
 usage: python benches/tracking.py [--seconds 5] [--runs 100000] [--points 10000000] [--without-peer]
 """
@@ -25,6 +26,7 @@ from harness import Server
 API = "/api/2.0/mlflow/"
 PROCESSES = (1, 8)
 BATCH = 1_000
+LOAD = pathlib.Path(os.environ["MAINSPRING_BENCHES"]) / "tracking_load"
 
 
 class Session:
@@ -55,10 +57,6 @@ def make_run(session, experiment="0", **words):
     return run["run"]["info"]["run_id"]
 
 
-def singles(session, run_id, step):
-    session.post("runs/log-metric", run_id=run_id, key="loss", value=step * 0.5, timestamp=1_700_000_000_000 + step, step=step)
-
-
 def batches(session, run_id, step):
     points = [
         {"key": "loss", "value": i * 0.5, "timestamp": 1_700_000_000_000 + i, "step": i}
@@ -67,44 +65,35 @@ def batches(session, run_id, step):
     session.post("runs/log-batch", run_id=run_id, metrics=points)
 
 
-def worker(port, what, seconds, ready, results):
+def rate(port, what, processes, seconds, run_id=None, step=0):
+    """Requests a second of so many clients together, and the median and 99th percentile of one, in milliseconds. Each client
+    logs to a run of its own, or to the one given, from a step on."""
     session = Session(port)
-    run_id = make_run(session)
-    what(session, run_id, 0)
-    ready.wait()
-    done, times, end = 0, [], time.perf_counter() + seconds
-    while (begun := time.perf_counter()) < end:
-        done += 1
-        what(session, run_id, done)
-        times.append(time.perf_counter() - begun)
-    results.put((done, times))
-
-
-def rate(port, what, processes, seconds):
-    """Requests a second of so many processes together, and the median and 99th percentile of one, in milliseconds."""
-    ready, results = multiprocessing.Barrier(processes), multiprocessing.Queue()
-    workers = [
-        multiprocessing.Process(target=worker, args=(port, what, seconds, ready, results)) for _ in range(processes)
-    ]
-    for each in workers:
-        each.start()
-    done, times = 0, []
-    for _ in workers:
-        count, took = results.get(timeout=seconds + 300)
-        done += count
-        times += took
-    for each in workers:
-        each.join()
+    clients = []
+    for _ in range(processes):
+        words = [LOAD, f"127.0.0.1:{port}", str(seconds), what, run_id or make_run(session), str(step)]
+        clients.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    for client in clients:
+        assert client.stdout.readline() == "ready\n"
+    for client in clients:
+        client.stdin.write("go\n")
+        client.stdin.flush()
+    times = []
+    for client in clients:
+        said, _ = client.communicate(timeout=seconds + 300)
+        assert client.returncode == 0, "a client ended with an error"
+        times += json.loads(said)
     times.sort()
-    return done / seconds, times[len(times) // 2] * 1e3, times[int(len(times) * 0.99)] * 1e3
+    return len(times) / seconds, times[len(times) // 2] / 1e3, times[int(len(times) * 0.99)] / 1e3
 
 
 def measure(port, seconds):
-    return {
-        (name, processes): rate(port, what, processes, seconds)
-        for name, what in (("single metrics", singles), ("batches of 1,000", batches))
-        for processes in PROCESSES
-    }
+    measured = {}
+    for name, what in (("single metrics", "single"), ("batches of 1,000", "batch")):
+        for processes in PROCESSES:
+            rate(port, what, 1, min(seconds, 1))
+            measured[name, processes] = rate(port, what, processes, seconds)
+    return measured
 
 
 class Peer:
@@ -198,8 +187,9 @@ def long_history(port, points):
             times.append((time.perf_counter() - begun) * 1e3)
         times.sort()
         print(f"  sampled {words}: {len(found)} points, median {times[10]:.1f} ms, worst {times[-1]:.1f} ms")
-    done, median, worst = rate(port, singles, 1, 3)
-    print(f"  single metrics after that: {done:,.0f} a second, median {median:.2f} ms, p99 {worst:.2f} ms")
+    for what, step in (("single", points), ("batch", 2 * points // BATCH)):
+        done, median, worst = rate(port, what, 1, 3, run_id, step)
+        print(f"  then {what}: {done:,.0f} a second, median {median:.2f} ms, p99 {worst:.2f} ms")
 
 
 def main():
