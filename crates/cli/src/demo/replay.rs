@@ -54,8 +54,10 @@ pub async fn replay(
     let first = date(2013, 7, 1);
     let days = days.unwrap_or(184).clamp(1, 184);
     let flights = flights(running, project).await?;
-    let client =
-        reqwest::Client::builder().pool_max_idle_per_host(CONCURRENCY).timeout(Duration::from_micros(LONGEST_US)).build()?;
+    let client = reqwest::Client::builder()
+        .pool_max_idle_per_host(CONCURRENCY)
+        .timeout(Duration::from_micros(LONGEST_US))
+        .build()?;
     let url: Arc<str> = format!("http://{}/api/v1/endpoints/{ENDPOINT}/predict", running.address).into();
     let views: Vec<&String> = (project.feature_views.values())
         .filter(|view| view.online && view.kind() != ViewKind::Request)
