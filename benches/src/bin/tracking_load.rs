@@ -102,6 +102,6 @@ fn batch(run: &str, step: u64) -> anyhow::Result<String> {
 }
 
 fn point(body: &mut String, step: u64) -> anyhow::Result<()> {
-    let (whole, half) = (step / 2, if step % 2 == 0 { 0 } else { 5 });
+    let (whole, half) = (step / 2, if step.is_multiple_of(2) { 0 } else { 5 });
     Ok(write!(body, r#""key": "loss", "value": {whole}.{half}, "timestamp": {}, "step": {step}"#, TIME + step)?)
 }
