@@ -97,7 +97,7 @@ pub enum Verb {
     Features(FeaturesVerb),
     /// Register a LightGBM or XGBoost model file as a model's next version
     #[command(
-        after_help = "Examples:\n  mainspring register churn model.txt\n  mainspring register churn model.ubj --description 'trained on May'\n\nFormats: LightGBM text, XGBoost JSON and UBJSON, as `save_model` of either library writes them, and the skops files of\nLightGBM's estimators, as MLflow writes them."
+        after_help = "Examples:\n  mainspring register churn model.txt\n  mainspring register churn model.ubj --description 'trained on May'\n\nFormats: LightGBM text, XGBoost JSON and UBJSON, as `save_model` of either library writes them,\nand the skops files of LightGBM's estimators, as MLflow writes them."
     )]
     Register(RegisterArgs),
     /// Put a registered model behind an endpoint, whichever way its versions came in

@@ -78,7 +78,7 @@ def train_booster_with_best_iteration(path) -> xgb.Booster:
     data = xgb.DMatrix(frame, rows.labels(frame, 5), enable_categorical=True)
     check = xgb.DMatrix(held_out, rows.labels(held_out, 6), enable_categorical=True)
     parameters = {**COMMON, "objective": "reg:squarederror", "eta": 0.6}
-    booster = xgb.train(parameters, data, 200, evals=[(check, "held out")], early_stopping_rounds=5, verbose_eval=False)
+    booster = xgb.train(parameters, data, 200, evals=[(check, "held_out")], early_stopping_rounds=5, verbose_eval=False)
     assert booster.best_iteration + 1 < booster.num_boosted_rounds()
     booster.save_model(path)
     return booster
