@@ -8,9 +8,21 @@ use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// The longest answer that is read; 100 entities of 20 features take a fortieth of it.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// A connection under way, which ends with the latencies of its requests in nanoseconds.
+pub type Connection = JoinHandle<anyhow::Result<Histogram<u64>>>;
+
+/// No latencies yet, in nanoseconds, from a microsecond to a minute.
+///
+/// # Errors
+/// Never: the bounds are valid.
+pub fn latencies() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?)
+}
 
 /// Latencies, and how long it took to gather them.
 pub struct Measured {
@@ -24,7 +36,30 @@ impl Measured {
     /// # Errors
     /// Never: the bounds are valid.
     pub fn new() -> anyhow::Result<Self> {
-        Ok(Self { latency_ns: Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?, seconds: 0.0 })
+        Ok(Self { latency_ns: latencies()?, seconds: 0.0 })
+    }
+
+    /// What the connections measured that began together, when all have ended.
+    ///
+    /// # Errors
+    /// That of the first connection that failed.
+    pub async fn gathered(started: Instant, connections: Vec<Connection>) -> anyhow::Result<Self> {
+        let mut sum = Self::new()?;
+        for connection in connections {
+            sum.latency_ns.add(connection.await??)?;
+        }
+        sum.seconds = started.elapsed().as_secs_f64();
+        Ok(sum)
+    }
+
+    /// Takes what another round measured.
+    ///
+    /// # Errors
+    /// Never: all have the same bounds.
+    pub fn add(&mut self, other: &Self) -> anyhow::Result<()> {
+        self.latency_ns.add(&other.latency_ns)?;
+        self.seconds += other.seconds;
+        Ok(())
     }
 
     /// How many requests were answered.
@@ -68,16 +103,11 @@ pub async fn drive(
     let started = Instant::now();
     let until = started + time;
     let tasks: Vec<_> = (0..connections).map(|_| tokio::spawn(connection(address, request.to_vec(), until))).collect();
-    let mut sum = Measured::new()?;
-    for task in tasks {
-        sum.latency_ns.add(task.await??)?;
-    }
-    sum.seconds = started.elapsed().as_secs_f64();
-    Ok(sum)
+    Measured::gathered(started, tasks).await
 }
 
 async fn connection(address: SocketAddr, request: Vec<u8>, until: Instant) -> anyhow::Result<Histogram<u64>> {
-    let mut latency = Measured::new()?.latency_ns;
+    let mut latency = latencies()?;
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; ANSWER_BYTES_MAX];

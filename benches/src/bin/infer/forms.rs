@@ -73,7 +73,7 @@ pub fn compare(clients: &Runtime, title: &str, server: &ours::Ours, arguments: &
                     "{connections:>11}  {:<22} {:>10.0} {ratio:>8.2} {:>10.0}",
                     form.name,
                     sum.per_second(),
-                    sum.p99()
+                    sum.quantile_ms(0.99) * 1_000.0
                 );
                 holds &= form.name == "JSON" || ratio >= bar;
             }

@@ -50,7 +50,10 @@ impl Drive {
         let call = Call::json(self.address, &self.path, &body);
         let took = Duration::from_secs(self.seconds);
         let measured = super::runtime()?.block_on(load::drive(self.address, &call, self.connections, took))?;
-        println!("{}", serde_json::json!({ "per_second": measured.per_second(), "p99_us": measured.p99() }));
+        println!(
+            "{}",
+            serde_json::json!({ "per_second": measured.per_second(), "p99_us": measured.quantile_ms(0.99) * 1_000.0 })
+        );
         Ok(())
     }
 }
