@@ -158,8 +158,9 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if !args.once {
+        let mut stop = verbs::StopAsked::listen()?;
         text(&format!("The console is at {BOLD}http://{}/{BOLD:#} until Ctrl-C", running.address))?;
-        verbs::asked_to_stop().await?;
+        stop.wait().await;
     }
     running.stop().await?;
     Ok(if report.held { ExitCode::SUCCESS } else { ExitCode::FAILURE })

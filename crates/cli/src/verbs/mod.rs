@@ -11,7 +11,7 @@ pub use deploy::{deploy, register};
 pub use import::import;
 pub use people::{audit, key, promote, rollback};
 pub use project::{apply, commit, config, init, plan, schema, validate};
-pub use serve::{Running, asked_to_stop, serve, start};
+pub use serve::{Running, StopAsked, serve, start};
 pub use work::{features, maintain, monitor, open_online, query, run};
 
 use mainspring_catalog::Principal;

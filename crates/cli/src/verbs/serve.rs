@@ -21,6 +21,7 @@ use mainspring_server::{App, Layers, Parts};
 use mainspring_spec::Project;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -64,25 +65,41 @@ pub async fn serve(place: &Place, args: ServeArgs) -> Result<ExitCode, Failure> 
     let mut stores = Stores::open(place, project.as_ref()).await?;
     stores.config.allow_private_webhooks |= args.allow_private_webhooks;
     let listen = args.listen.unwrap_or(stores.config.listen);
-    let running = start(&stores, listen, args.grpc.or(stores.config.grpc)).await?;
+    let mut stop = StopAsked::listen()?;
+    let running = tokio::select! {
+        running = start(&stores, listen, args.grpc.or(stores.config.grpc)) => running?,
+        // what is half started holds nothing that the next start does not mend
+        () = stop.wait() => return Ok(ExitCode::SUCCESS),
+    };
     // the first line on stdout says where, for people and for programs that started this one
     let grpc = running.grpc_address.map(|address| format!(", gRPC at grpc://{address}")).unwrap_or_default();
     output::text(&format!("{BOLD}Mainspring{BOLD:#} is at http://{}/{grpc}", running.address))?;
     std::io::stdout().flush()?;
-    asked_to_stop().await?;
+    stop.wait().await;
     talk("stopping: requests under way are answered, the prediction log is written");
     running.stop().await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for Ctrl-C or a polite kill.
-pub async fn asked_to_stop() -> Result<(), Failure> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt?,
-        _ = terminate.recv() => {}
+/// Ctrl-C and polite kills, from the moment they are listened for: neither ends the process by itself any more.
+pub struct StopAsked {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopAsked {
+    /// Listens from now on: before the first word about being up, since who reads it may ask to stop at once.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    /// Waits until one has come.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Starts the server of a folder.
@@ -320,4 +337,18 @@ pub async fn run_there(server: &str, request: &RunRequest, catalog: &Catalog) ->
 
 async fn address_of_running_at(server: &str) -> Option<()> {
     reqwest::get(format!("{server}/health")).await.ok().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kill_before_anyone_waits_is_not_lost_and_does_not_end_the_process() {
+        let mut stop = StopAsked::listen().unwrap();
+        assert!(Command::new("kill").args(["-TERM", &std::process::id().to_string()]).status().unwrap().success());
+        tokio::time::timeout(Duration::from_secs(10), stop.wait()).await.unwrap();
+    }
 }
