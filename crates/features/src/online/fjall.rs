@@ -7,6 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -25,12 +26,17 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 /// The journal's most: rows not yet in a sorted file, and what compaction has not caught up with. 64 MiB is the least that
 /// the store takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
+/// Bytes of rows after which a sync also moves them into a sorted file. Without it the last rows of a materialisation would
+/// be read back into memory from the journal at every start, and lie there.
+const SETTLE_BYTES: u64 = 1 << 20;
 
 /// See the [module](self).
 pub struct FjallStore {
     database: Database,
     rows: Keyspace,
     notes: Keyspace,
+    /// Bytes of rows written since the last were moved into a sorted file.
+    unsettled: AtomicU64,
     turns: Arc<Turns>,
 }
 
@@ -58,7 +64,8 @@ impl FjallStore {
             .keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))
             .map_err(failed)?;
         let notes = database.keyspace("notes", KeyspaceCreateOptions::default).map_err(failed)?;
-        Ok(Self { database, rows, notes, turns: Arc::default() })
+        // what a crash left in the journal is in memory now, and moves with the next rows
+        Ok(Self { database, rows, notes, unsettled: AtomicU64::new(0), turns: Arc::default() })
     }
 }
 
@@ -114,10 +121,12 @@ fn damaged(space: &str) -> Error {
 impl OnlineStore for FjallStore {
     fn write_all(&self, writes: Vec<(&str, Vec<OnlineChange>)>, notes: &[(&str, &[u8])]) -> Result<()> {
         let mut batch = self.database.batch();
+        let mut bytes = 0;
         for (space, changes) in writes {
             for change in changes {
                 match change {
                     OnlineChange::Put { entity, row } => {
+                        bytes += space.len() + entity.len() + PLACE_BYTES + row.payload.len();
                         batch.insert(&self.rows, row_key(space, &entity, &row.key), row.payload);
                     }
                     OnlineChange::Delete { entity, key } => batch.remove(&self.rows, row_key(space, &entity, &key)),
@@ -127,7 +136,9 @@ impl OnlineStore for FjallStore {
         for (name, value) in notes {
             batch.insert(&self.notes, *name, *value);
         }
-        batch.commit().map_err(failed("writing rows"))
+        batch.commit().map_err(failed("writing rows"))?;
+        self.unsettled.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     fn tail(&self, space: &str, entity: &[u8]) -> Result<Vec<TailRow>> {
@@ -181,12 +192,20 @@ impl OnlineStore for FjallStore {
     }
 
     fn persist(&self) -> Result<()> {
-        self.database.persist(PersistMode::SyncAll).map_err(failed("syncing to disk"))
+        self.database.persist(PersistMode::SyncAll).map_err(failed("syncing to disk"))?;
+        if self.unsettled.load(Ordering::Relaxed) >= SETTLE_BYTES {
+            self.unsettled.store(0, Ordering::Relaxed);
+            self.rows.rotate_memtable().map_err(failed("moving rows into a sorted file"))?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread::sleep;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -215,5 +234,36 @@ mod tests {
 
         assert_eq!(store.tail("weather#1", b"JFK").unwrap(), [row]);
         assert_eq!(store.note("weather").unwrap().as_deref(), Some(&b"state"[..]));
+    }
+
+    #[test]
+    fn the_rows_of_a_materialisation_move_into_a_sorted_file_when_they_are_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = |count: i64| {
+            (0..count)
+                .map(|id| OnlineChange::Put {
+                    entity: id.to_be_bytes().to_vec(),
+                    row: TailRow { key: RowKey { event_time: id, known_at: id, row_id: id }, payload: vec![7; 1_000] },
+                })
+                .collect::<Vec<_>>()
+        };
+        let store = FjallStore::open(folder.path()).unwrap();
+        let sorted = || {
+            (0..500).any(|_| {
+                store.rows.disk_space() > 0 || {
+                    sleep(Duration::from_millis(10));
+                    false
+                }
+            })
+        };
+
+        store.write("few#1", rows(10), None).unwrap();
+        store.persist().unwrap();
+        assert_eq!(store.rows.disk_space(), 0, "a few rows are not worth a file");
+
+        store.write("many#1", rows(2_000), None).unwrap();
+        store.persist().unwrap();
+        assert!(sorted(), "no sorted file came");
+        assert_eq!(store.tail("many#1", &1_999_i64.to_be_bytes()).unwrap().len(), 1);
     }
 }
