@@ -61,6 +61,30 @@ async fn without_the_store_the_answer_is_degraded_or_refused_as_declared() {
 }
 
 #[tokio::test]
+async fn each_request_counts_under_one_outcome() {
+    let engine = engine(&Arc::default());
+    let mut registry = prometheus_client::registry::Registry::default();
+    engine.register_metrics(&mut registry);
+    let away = || here(|_| Err("it is away".into()));
+    let deploy =
+        async |declared, store| engine.deploy(declared, &linear(0.0, 0.0, 1.0), 1, plan(), store).await.unwrap();
+
+    ask(&*deploy(declared(|_| {}), here(windy)).await, ONE_ROW).await.unwrap();
+    ask(&*deploy(declared(|_| {}), away()).await, ONE_ROW).await.unwrap();
+    let strict = deploy(declared(|it| it.fallback.missing_features = false), away()).await;
+    ask(&strict, ONE_ROW).await.err().unwrap();
+    ask(&strict, "{").await.err().unwrap();
+
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let counts: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("endpoint_requests_total")).collect();
+    for (outcome, count) in [("answered", 1), ("degraded", 1), ("refused", 0), ("invalid", 1), ("failed", 1)] {
+        let wanted = format!("{{endpoint=\"delay\",outcome=\"{outcome}\"}} {count}");
+        assert!(counts.contains(&wanted.as_str()), "{wanted} among {counts:?}");
+    }
+}
+
+#[tokio::test]
 async fn more_requests_than_the_bound_are_refused_at_once() {
     let engine = engine(&Arc::default());
     let (release, wait) = mpsc::channel::<()>();
