@@ -140,8 +140,9 @@ def test_http_bodies_may_be_compressed(http, wide, late, algorithm):
     np.testing.assert_array_equal(result.as_numpy("prediction"), late)
 
 
-def test_grpc_messages_may_be_compressed(grpc, wide, late):
-    result = grpc.infer("late", [tensor(over_grpc, "input", wide)], compression_algorithm="gzip")
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_grpc_messages_may_be_compressed(grpc, wide, late, algorithm):
+    result = grpc.infer("late", [tensor(over_grpc, "input", wide)], compression_algorithm=algorithm)
     np.testing.assert_array_equal(result.as_numpy("prediction"), late)
 
 

@@ -42,6 +42,7 @@ pub(crate) fn service(app: &App) -> GrpcInferenceServiceServer<impl GrpcInferenc
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
         // answers are not compressed: every client says that it could read that, and few are better off
         .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate)
 }
 
 #[derive(Clone)]
