@@ -47,6 +47,7 @@ def test_a_role_that_may_not_read_tables_reads_none_and_sees_none(ask, connect, 
     with connect(keys["caller"]) as connection:
         objects = connection.adbc_get_objects(depth="tables").read_all().to_pylist()
     assert all(not found["db_schema_tables"] for found in objects[0]["catalog_db_schemas"])
+    assert ask("caller", "SHOW TABLES").num_rows == 0
     assert ask("caller", "SELECT 1 AS one").to_pylist() == [{"one": 1}]
 
 
@@ -67,6 +68,9 @@ def test_columns_that_tell_of_persons_are_for_those_who_may(ask, connect, keys):
             ask("viewer", sql)
     with connect(keys["viewer"]) as connection:
         assert "email" not in connection.adbc_get_table_schema("orders", db_schema_filter="sources").names
+    of_orders = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'sources' AND table_name = 'orders'"
+    columns = {who: set(ask(who, of_orders)["column_name"].to_pylist()) for who in ("admin", "viewer")}
+    assert columns["admin"] - columns["viewer"] == {"email"}
 
 
 def test_asking_for_personal_data_by_name_is_left_in_the_audit_log(ask):

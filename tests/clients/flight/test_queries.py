@@ -240,3 +240,19 @@ def test_ingesting_and_updating_are_refused(cursor):
         cursor.adbc_ingest("orders", pa.table({"a": [1]}), mode="append")
     with pytest.raises(adbc_driver_manager.Error, match="only queries are run here|executemany"):
         cursor.executemany("INSERT INTO sources.orders VALUES (?)", [(1,)])
+
+
+def test_sql_lists_the_tables_and_their_columns(cursor):
+    tables = {(row["table_schema"], row["table_name"]): row["table_type"] for row in rows(cursor, "SHOW TABLES")}
+    assert tables[("sources", "orders")] == "BASE TABLE" and tables[("platform", "runs")] == "VIEW"
+    schemata = [row["schema_name"] for row in rows(cursor, "SELECT schema_name FROM information_schema.schemata")]
+    assert {schema for schema, _ in tables} <= set(schemata)
+
+    described = rows(cursor, "SHOW COLUMNS FROM sources.orders")
+    assert [row["column_name"] for row in described][:1] == ["order_id"]
+    ordered = "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = 'orders'"
+    columns = {row["column_name"]: row for row in rows(cursor, ordered + " AND table_schema = 'sources'")}
+    assert columns["amount"]["data_type"] == "Float64"
+    assert set(columns) == {row["column_name"] for row in described}
+    with pytest.raises(adbc_driver_manager.Error, match="information_schema.schemata"):
+        rows(cursor, "SHOW SCHEMAS")

@@ -1,7 +1,5 @@
 //! What there is to query, for clients that draw a tree of it.
 
-use std::sync::Arc;
-
 use arrow::datatypes::SchemaRef;
 use mainspring_catalog::Principal;
 use mainspring_lake::SCHEMAS;
@@ -9,6 +7,7 @@ use mainspring_lake::SCHEMAS;
 use super::engine::Queries;
 use super::error::Result;
 use super::platform;
+use super::reader::Reader;
 use super::result::plain_schema;
 
 /// The one catalog, by the name that clients show.
@@ -50,19 +49,15 @@ pub struct Listed {
     pub kind: TableKind,
 }
 
-impl Queries {
-    /// The schemas, in the order in which data flows through them.
-    pub fn schemas(&self) -> impl Iterator<Item = &'static str> {
-        SCHEMAS.into_iter().chain([platform::SCHEMA])
-    }
+/// The schemas, in the order in which data flows through them.
+pub fn schemas() -> impl Iterator<Item = &'static str> {
+    SCHEMAS.into_iter().chain([platform::SCHEMA])
+}
 
-    /// The tables that a caller may read, by name.
-    ///
-    /// # Errors
-    /// When the lake fails.
-    pub async fn tables(&self, principal: &Principal) -> Result<Vec<Listed>> {
-        let reader = self.reader(principal, [].into());
-        let of_lake = reader.lake.tables().await?.into_iter().map(|table| Listed {
+impl Reader {
+    /// The tables that the caller may read, by name.
+    pub(super) async fn tables(&self) -> Result<Vec<Listed>> {
+        let of_lake = self.lake.tables().await?.into_iter().map(|table| Listed {
             schema: table.schema().to_owned(),
             name: table.name().to_owned(),
             kind: TableKind::Table,
@@ -72,8 +67,24 @@ impl Queries {
             name: name.to_owned(),
             kind: TableKind::View,
         });
-        let readable = of_lake.chain(views).filter(|table| reader.may_read(&table.schema, &table.name).is_ok());
+        let readable = of_lake.chain(views).filter(|table| self.may_read(&table.schema, &table.name).is_ok());
         Ok(readable.take(LISTED_MAX).collect())
+    }
+
+    /// The columns of a table as the caller sees them.
+    pub(super) async fn columns(&self, table: &Listed) -> Result<SchemaRef> {
+        let found = self.find(&table.schema, &table.name).await?;
+        Ok(plain_schema(&found.schema()))
+    }
+}
+
+impl Queries {
+    /// The tables that a caller may read, by name.
+    ///
+    /// # Errors
+    /// When the lake fails.
+    pub async fn tables(&self, principal: &Principal) -> Result<Vec<Listed>> {
+        self.reader(principal, [].into()).tables().await
     }
 
     /// The columns of a table as a caller sees them.
@@ -81,9 +92,7 @@ impl Queries {
     /// # Errors
     /// When there is no such table, or the caller may not read it.
     pub async fn columns(&self, principal: &Principal, table: &Listed) -> Result<SchemaRef> {
-        let reader = Arc::new(self.reader(principal, [].into()));
-        let found = reader.find(&table.schema, &table.name).await?;
-        Ok(plain_schema(&found.schema()))
+        self.reader(principal, [].into()).columns(table).await
     }
 
     /// The columns that tell the rows of a table apart, where that is declared.

@@ -8,11 +8,13 @@
 //! 3. `engine` plans and runs it on threads of its own, under the lake's memory pool, one batch at a time;
 //! 4. `result` counts the rows against the caller's limit and casts what clients do not know.
 //!
-//! Besides the lake's tables there are those of [`platform`]: runs, metrics, models, audit, as views of the catalog.
+//! Besides the lake's tables there are those of [`platform`]: runs, metrics, models, audit, as views of the catalog; and
+//! `information_schema`, which lists what the caller may read.
 
 mod engine;
 mod error;
 mod giving_way;
+mod information;
 mod limits;
 mod listing;
 mod parameters;
@@ -24,5 +26,5 @@ mod statement;
 pub use engine::{Planned, QUERY_TIME_MAX, Queries, QueryId, Rows};
 pub use error::{Error, Result};
 pub use limits::RowLimits;
-pub use listing::{CATALOG, Listed, TableKind};
+pub use listing::{CATALOG, Listed, TableKind, schemas};
 pub use parameters::Parameters;

@@ -19,6 +19,7 @@ use mainspring_lake::{At, Lake, SCHEMAS, TableName};
 use parking_lot::Mutex;
 
 use super::error::{Error, Result};
+use super::information;
 use super::platform::{self, Platform};
 use crate::app::Layers;
 
@@ -188,7 +189,7 @@ impl ReaderCatalog {
 
 impl CatalogProvider for ReaderCatalog {
     fn schema_names(&self) -> Vec<String> {
-        SCHEMAS.iter().copied().chain([platform::SCHEMA]).map(ToOwned::to_owned).collect()
+        SCHEMAS.iter().copied().chain([platform::SCHEMA, information::SCHEMA]).map(ToOwned::to_owned).collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
@@ -206,12 +207,15 @@ struct ReaderSchema {
 
 #[async_trait]
 impl SchemaProvider for ReaderSchema {
-    /// None: tables are found by name. What there is is listed by the metadata of the protocol.
+    /// None: tables are found by name. What there is is listed by [`information`], and by the metadata of the protocol.
     fn table_names(&self) -> Vec<String> {
         vec![]
     }
 
     async fn table(&self, name: &str) -> datafusion::error::Result<Option<Arc<dyn TableProvider>>> {
+        if self.schema == information::SCHEMA {
+            return information::table(&self.reader, name);
+        }
         if self.schema == BARE[0] && self.functions.contains(name) && !self.reader.has(name).await? {
             return Ok(None);
         }

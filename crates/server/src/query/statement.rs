@@ -203,19 +203,21 @@ fn check_kind(statement: Statement) -> Result<Statement> {
     let refused = |what: String| Err(Error::NotAQuery { what, mend: READ_ONLY });
     match &statement {
         Statement::Statement(inner) => match inner.as_ref() {
-            SqlStatement::Query(_) | SqlStatement::Explain { .. } | SqlStatement::ExplainTable { .. } => Ok(statement),
+            SqlStatement::Query(_)
+            | SqlStatement::Explain { .. }
+            | SqlStatement::ExplainTable { .. }
+            | SqlStatement::ShowTables { .. }
+            | SqlStatement::ShowColumns { .. } => Ok(statement),
             SqlStatement::Prepare { .. } | SqlStatement::Execute { .. } | SqlStatement::Deallocate { .. } => {
                 Err(Error::NotAQuery {
                     what: words(&inner.to_string()),
                     mend: "prepare statements by the client: CreatePreparedStatement",
                 })
             }
-            SqlStatement::ShowTables { .. } | SqlStatement::ShowSchemas { .. } | SqlStatement::ShowDatabases { .. } => {
-                Err(Error::NotAQuery {
-                    what: words(&inner.to_string()),
-                    mend: "ask the client for its metadata (GetTables, `adbc_get_objects`), or DESCRIBE a table",
-                })
-            }
+            SqlStatement::ShowSchemas { .. } | SqlStatement::ShowDatabases { .. } => Err(Error::NotAQuery {
+                what: words(&inner.to_string()),
+                mend: "SELECT schema_name FROM information_schema.schemata",
+            }),
             other => refused(words(&other.to_string())),
         },
         Statement::Explain(_) => Ok(statement),

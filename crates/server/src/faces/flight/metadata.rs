@@ -11,7 +11,7 @@ use tonic::Status;
 use super::keys::{KeyColumn, foreign_schema, primary, primary_schema};
 use super::refusal::{internal, status};
 use super::sql_info::{sql_info, types};
-use crate::query::{CATALOG, Queries, TableKind};
+use crate::query::{CATALOG, Queries, TableKind, schemas};
 
 /// The columns of the answer to a command about what there is; none when it is another command.
 pub(super) fn schema(command: &Command) -> Result<Option<SchemaRef>, Status> {
@@ -44,7 +44,7 @@ pub(super) async fn answer(
         }
         Command::CommandGetDbSchemas(ask) => {
             let mut builder = ask.into_builder();
-            for schema in queries.schemas() {
+            for schema in schemas() {
                 builder.append(CATALOG, schema);
             }
             builder.build()
