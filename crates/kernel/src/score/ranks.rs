@@ -50,6 +50,7 @@ struct Grid {
 
 impl Grid {
     /// The cell of a value; the first for what is missing.
+    #[inline]
     fn cell(&self, x: f64) -> usize {
         let last = (self.cells - 1) as f64;
         let along = (x - self.low) * self.scale;
@@ -113,7 +114,11 @@ impl Ranks {
         let mut ranks = match &column.grid {
             Some(grid) => {
                 let cells = &self.cells[grid.first..grid.first + grid.cells];
-                let before = x.map(|x| usize::from(cells[grid.cell(x)]));
+                // `map` of an array is a call that is not inlined
+                let mut before = [0; COUNT];
+                for (before, x) in before.iter_mut().zip(x) {
+                    *before = usize::from(cells[grid.cell(x)]);
+                }
                 let mut ranks = before;
                 for further in 0..grid.in_cell {
                     for ((rank, before), x) in ranks.iter_mut().zip(before).zip(x) {

@@ -120,7 +120,10 @@ fn ask(ranks: &Ranks, columns: usize, values: &[f64], words: &mut [u64]) {
         let (mut missing, mut bit) = (0, 0);
         let mut cells = values.get(column.number as usize..).unwrap_or_default().iter().step_by(columns.max(1));
         while bit < ROWS {
-            let x: [f64; TOGETHER] = std::array::from_fn(|_| cells.next().copied().unwrap_or(0.0));
+            let mut x = [0.0; TOGETHER];
+            for (x, cell) in x.iter_mut().zip(&mut cells) {
+                *x = *cell;
+            }
             for rank in ranks.ranks(*column, x) {
                 // the last place, which no rank is above, takes those that reach nothing, and is cleared below
                 let reached = rank.wrapping_sub(1) & (column.size - 1);
