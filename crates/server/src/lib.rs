@@ -13,6 +13,7 @@ mod app;
 pub mod console;
 mod deploy;
 pub mod faces;
+mod front;
 pub mod grpc;
 pub mod http;
 mod listener;
@@ -22,4 +23,4 @@ mod routes;
 pub mod views;
 
 pub use app::{App, Layers, Parts};
-pub use routes::{router, serve};
+pub use routes::serve;

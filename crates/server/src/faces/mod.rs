@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mainspring_catalog::{Change, Principal};
 use mainspring_govern::{Denied, Resource};
 use mainspring_serve::{Endpoint, ServeEngine};
@@ -102,6 +103,25 @@ pub(crate) fn body(
         axum::http::StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge { most: BODY_BYTES_MAX },
         _ => Refusal::Body(rejection.body_text()),
     })
+}
+
+/// Reads a body to its end.
+pub(crate) async fn read_body<B>(body: B) -> Result<axum::body::Bytes, Refusal>
+where
+    B: http_body::Body<Data = axum::body::Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge { most: BODY_BYTES_MAX }),
+        Err(error) => Err(Refusal::Body(error.to_string())),
+    }
+}
+
+/// The name between two parts of a path, when it is said plainly: one segment, nothing encoded.
+pub(crate) fn plain_name<'a>(path: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let name = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!name.is_empty() && !name.contains(['/', '%'])).then_some(name)
 }
 
 impl Refusal {

@@ -1,16 +1,13 @@
 //! Who asks, and whether they may: every request passes here before anything is done for it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use mainspring_catalog::{Change, Principal};
 use mainspring_govern::{Resource, Unauthenticated};
 
 use crate::app::App;
-use crate::faces::mlflow;
 use crate::http::Problem;
 
 /// Who sent a request; handlers take it as an extension.
@@ -43,25 +40,14 @@ impl Caller {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Checks host, origin and credentials, and names the caller to what follows.
-pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-    match admit(&app, request.headers(), peer) {
-        Ok(principal) => {
-            request.extensions_mut().insert(Caller { principal });
-            secured(next.run(request).await)
-        }
-        // MLflow's client reads errors in its own form alone
-        Err(refused) if mlflow::has_path(request.uri().path()) => secured(mlflow::refused(refused)),
-        Err(refused) => secured(refused.into_response()),
-    }
-}
-
-fn admit(app: &App, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Principal, Problem> {
+/// Checks host, origin and credentials of what a peer asks.
+///
+/// # Errors
+///
+/// Why it is not let in, as a [`Problem`].
+pub(crate) fn admit(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Principal, Problem> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     app.hosts.check(text(header::HOST), text(header::ORIGIN)).map_err(|error| Problem::forbidden(error.to_string()))?;
-    // without a known peer nobody is taken for the local owner
-    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     app.identity.authenticate(text(header::AUTHORIZATION), peer).map_err(|error| match error {
         Unauthenticated::TooManyAttempts { .. } => Problem {
             status: StatusCode::TOO_MANY_REQUESTS,
@@ -73,7 +59,8 @@ fn admit(app: &App, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Princip
     })
 }
 
-fn secured(mut response: Response) -> Response {
+/// An answer with what tells browsers how to treat it.
+pub(crate) fn secured(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));

@@ -5,5 +5,6 @@ mod guard;
 mod problem;
 
 pub use assets::asset;
-pub use guard::{Caller, guard};
+pub use guard::Caller;
+pub(crate) use guard::{admit, secured};
 pub use problem::Problem;

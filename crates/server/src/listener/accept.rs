@@ -1,5 +1,6 @@
 //! The loop that accepts connections, and what happens on one.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -7,15 +8,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tower::Service;
 
 use super::crowd::{Crowd, Place, Told};
 use super::pace::{Answering, Paced, Patient};
@@ -34,7 +33,11 @@ const PING: Duration = Duration::from_secs(10);
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Answers requests until told to stop; those under way are answered still.
-pub async fn serve(router: Router, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve<F, A>(answer: F, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static)
+where
+    F: Fn(SocketAddr, Request<Paced<Incoming>>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response> + Send + 'static,
+{
     let crowd = Crowd::new(places());
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().max_buf_size(HEADERS_BYTES_MAX);
@@ -50,7 +53,7 @@ pub async fn serve(router: Router, listener: TcpListener, stop: impl Future<Outp
             crowd.make_room().await;
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    tokio::spawn(converse(builder.clone(), router.clone(), stream, peer, crowd.join()));
+                    tokio::spawn(converse(builder.clone(), answer.clone(), stream, peer, crowd.join()));
                 }
                 Err(error) if is_of_one_connection(error.kind()) => {}
                 Err(error) => {
@@ -85,13 +88,16 @@ fn is_of_one_connection(kind: ErrorKind) -> bool {
 }
 
 /// Answers the requests of one connection.
-async fn converse(
+async fn converse<F, A>(
     builder: Arc<Builder<TokioExecutor>>,
-    router: Router,
+    answer: F,
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
-) {
+) where
+    F: Fn(SocketAddr, Request<Paced<Incoming>>) -> A,
+    A: Future<Output = Response> + Send + 'static,
+{
     // answers are small and awaited: they are not held back for company
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps Nagle's algorithm");
@@ -99,10 +105,8 @@ async fn converse(
     let member = place.member.clone();
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = member.begin();
-        let mut request = request.map(Paced::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().call(request);
-        async move { answer.await.map(|answer| answer.map(|body| Answering::new(body, under_way))) }
+        let answer = answer(peer, request.map(Paced::new));
+        async move { Ok::<_, Infallible>(answer.await.map(|body| Answering::new(body, under_way))) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
     loop {

@@ -33,8 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Form {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
-        is_json_or_bytes(&parts.headers)?;
-        Ok(Self { json_bytes: json_bytes(&parts.headers)?, encoding: encoding(&parts.headers)? })
+        Self::of(&parts.headers)
     }
 }
 
@@ -73,6 +72,12 @@ fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refused> {
 }
 
 impl Form {
+    /// What the headers say.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refused> {
+        is_json_or_bytes(headers)?;
+        Ok(Self { json_bytes: json_bytes(headers)?, encoding: encoding(headers)? })
+    }
+
     /// The body as its sender had it.
     pub(super) async fn decoded(self, body: Bytes) -> Result<Bytes, Refusal> {
         let Some(encoding) = self.encoding else { return Ok(body) };

@@ -1,22 +1,25 @@
 //! The protocol over HTTP.
 
+use std::future::{Future, ready};
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
 use mainspring_catalog::Principal;
 use mainspring_serve::{Deployed, Endpoint, Error};
 use serde_json::json;
-use std::sync::Arc;
 
 use super::body::{Form, JSON_LENGTH};
 use super::error::Refused;
 use super::infer::{Inferred, same_version};
 use super::{configuration, metadata, response, statistics, wire};
-use crate::faces::{BODY_BYTES_MAX, Refusal, Served, body};
+use crate::faces::{BODY_BYTES_MAX, Refusal, Served, body, plain_name, read_body};
 use crate::http::Caller;
 
 /// What this server speaks beyond the protocol itself.
@@ -28,7 +31,7 @@ pub fn router(served: Served) -> Router {
     Router::new()
         .route("/v2", get(server))
         .route("/v2/health/live", get(live))
-        .route("/v2/health/ready", get(ready))
+        .route("/v2/health/ready", get(server_ready))
         .route("/v2/models/stats", get(all_statistics))
         .route("/v2/models/{model}", get(model))
         .route("/v2/models/{model}/ready", get(model_ready))
@@ -55,7 +58,7 @@ async fn live() -> Response {
     Json(json!({ "live": true })).into_response()
 }
 
-async fn ready(State(served): State<Served>) -> Response {
+async fn server_ready(State(served): State<Served>) -> Response {
     let ready = served.engine.is_ready();
     (readiness(ready), Json(json!({ "ready": ready }))).into_response()
 }
@@ -173,6 +176,26 @@ async fn version_statistics(
     Ok(Json(statistics::AllStatistics { model_stats: vec![statistics::of(endpoint.status())] }).into_response())
 }
 
+/// The model that a request asks for a prediction, when its path says it plainly.
+pub(crate) fn asked_model<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+    plain_name(path, "/v2/models/", "/infer").filter(|_| *method == Method::POST)
+}
+
+/// Answers a request of [`asked_model`], without the router.
+pub(crate) async fn infer_at_once<B>(served: &Served, caller: &Principal, parts: &Parts, body: B) -> Response
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
+    let model = asked_model(&parts.method, parts.uri.path()).unwrap_or_default();
+    let form = match Form::of(&parts.headers) {
+        Ok(form) => form,
+        Err(refused) => return refused.into_response(),
+    };
+    let answered = answer(served, model, None, caller, form, read_body(body)).await;
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
 async fn infer(
     State(served): State<Served>,
     Path(model): Path<String>,
@@ -180,7 +203,7 @@ async fn infer(
     form: Form,
     read: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    answer(&served, &model, None, caller, form, read).await
+    answer(&served, &model, None, principal(&caller)?, form, ready(body(read))).await
 }
 
 async fn infer_version(
@@ -190,20 +213,19 @@ async fn infer_version(
     form: Form,
     read: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
-    answer(&served, &model, Some(&version), caller, form, read).await
+    answer(&served, &model, Some(&version), principal(&caller)?, form, ready(body(read))).await
 }
 
 async fn answer(
     served: &Served,
     model: &str,
     version: Option<&str>,
-    caller: Asker,
+    caller: &Principal,
     form: Form,
-    read: Result<Bytes, BytesRejection>,
+    body: impl Future<Output = Result<Bytes, Refusal>>,
 ) -> Result<Response, Refused> {
-    let caller = principal(&caller)?;
     let endpoint = served.endpoint(Some(caller), "endpoint.predict", model)?;
-    let body = form.decoded(body(read)?).await?;
+    let body = form.decoded(body.await?).await?;
     let read = || wire::read(&body, form.json_bytes);
     let Inferred { answer, id, wanted } = super::infer::infer(&endpoint, caller, version, read).await?;
     let written = response::write(&answer, model, id.as_deref(), &wanted)

@@ -6,17 +6,21 @@ mod described;
 #[cfg(test)]
 mod tests;
 
+use std::future::{Future, ready};
+
 use axum::Extension;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderValue, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use mainspring_catalog::Principal;
 use mainspring_serve::parse_request;
 
-use super::{BODY_BYTES_MAX, Refusal, Served, body};
+use super::{BODY_BYTES_MAX, Refusal, Served, body, plain_name, read_body};
 use crate::http::{Caller, Problem};
 
 pub use described::{PredictAnswer, PredictRequest, PredictedRow};
@@ -29,6 +33,22 @@ pub fn router(served: Served) -> Router {
         .with_state(served)
 }
 
+/// The endpoint that a request asks for a prediction, when its path says it plainly.
+pub(crate) fn asked_endpoint<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+    plain_name(path, "/api/v1/endpoints/", "/predict").filter(|_| *method == Method::POST)
+}
+
+/// Answers a request of [`asked_endpoint`], without the router.
+pub(crate) async fn predict_at_once<B>(served: &Served, caller: &Principal, parts: &Parts, body: B) -> Response
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
+    let name = asked_endpoint(&parts.method, parts.uri.path()).unwrap_or_default();
+    let answered = answer(served, name, Some(caller), read_body(body)).await;
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
 async fn predict(
     State(served): State<Served>,
     Path(name): Path<String>,
@@ -36,10 +56,19 @@ async fn predict(
     read: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
     let caller = caller.as_ref().map(|Extension(caller)| &caller.principal);
-    let endpoint = served.endpoint(caller, "endpoint.predict", &name)?;
+    answer(&served, &name, caller, ready(body(read))).await
+}
+
+async fn answer(
+    served: &Served,
+    name: &str,
+    caller: Option<&Principal>,
+    body: impl Future<Output = Result<Bytes, Refusal>>,
+) -> Result<Response, Refused> {
+    let endpoint = served.endpoint(caller, "endpoint.predict", name)?;
     let caller = caller.ok_or(Refusal::Unauthenticated)?;
-    let body = body(read)?;
-    let parse = |deployed: &mainspring_serve::Deployed, rows_max| parse_request(&body, &deployed.plan, &name, rows_max);
+    let body = body.await?;
+    let parse = |deployed: &mainspring_serve::Deployed, rows_max| parse_request(&body, &deployed.plan, name, rows_max);
     let answer = endpoint.answer(caller, parse).await.map_err(Refusal::from)?;
     let bytes = answer::to_json(&answer, &endpoint.declared().model).map_err(|error| {
         Refusal::from(mainspring_serve::Error::Internal(format!("the answer cannot be written: {error}")))
