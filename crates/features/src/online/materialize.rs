@@ -27,7 +27,7 @@ use crate::schema::{ROW_ID, ViewSchema};
 use crate::store::FeatureStore;
 
 /// Rows in one write to the store: bounds the memory of a write.
-const WRITE_ROWS: usize = 4096;
+const WRITE_ROWS: usize = 32_768;
 
 /// What a materialisation did.
 #[derive(Debug, Clone, PartialEq, Eq)]
