@@ -74,6 +74,8 @@ class Peer:
             self.port = probe.getsockname()[1]
         feast = pathlib.Path(sys.executable).parent / "feast"
         words = [feast, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "2", "--no-access-log"]
+        # else a worker ends after 1,000 requests, and its connections with it
+        words += ["--max-requests", "0"]
         self.process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def __enter__(self):
