@@ -1,6 +1,6 @@
 //! The faces of the platform over HTTP: our own API, the console, and protocols that existing clients speak.
 //!
-//! Thin: a request passes the [guard](http::guard), which says who asks; a handler parses, asks the policy, calls one
+//! Thin: a request passes the guard, which says who asks; a handler parses, asks the policy, calls one
 //! function of one layer, and renders. What handlers share is the [`App`], wired once in the binary.
 
 #![cfg_attr(

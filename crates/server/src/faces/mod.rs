@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use mainspring_catalog::{Change, Principal};
-use mainspring_govern::{Denied, Resource};
+use mainspring_catalog::Principal;
+use mainspring_govern::Denied;
 use mainspring_serve::{Endpoint, ServeEngine};
-
-use crate::app::App;
 
 pub mod feast;
 pub mod flight;
@@ -19,33 +16,10 @@ pub mod predict;
 #[cfg(test)]
 mod testing;
 
-/// The routes of all faces of inference, under the policy of the project that is applied.
-pub fn router(engine: Arc<ServeEngine>, app: App) -> Router {
-    let gate: Gate = Arc::new(move |principal, action, endpoint| {
-        let resource = Resource::new("endpoint", endpoint);
-        let denied = match app.layers().authorizer.check(principal, action, &resource) {
-            Ok(()) => return Ok(()),
-            Err(denied) => denied,
-        };
-        if !action.ends_with(".read") {
-            let attempt = Change::new(principal, action, resource.to_string()).denied();
-            let catalog = app.catalog.clone();
-            tokio::spawn(async move {
-                if let Err(error) = catalog.commit(attempt).await {
-                    tracing::error!(%error, action, "a denied attempt could not be audited");
-                }
-            });
-        }
-        Err(denied)
-    });
-    let served = Served { engine, gate };
-    oip::router(served.clone()).merge(predict::router(served))
-}
-
 /// Decides whether somebody may do something (`endpoint.predict`, `endpoint.read`) to an endpoint.
 pub type Gate = Arc<dyn Fn(&Principal, &'static str, &str) -> Result<(), Denied> + Send + Sync>;
 
-/// What the faces of inference share. Both expect the [guard](crate::http::guard) before them, which names the
+/// What the faces of inference share. Both expect the guard of the port before them, which names the
 /// [`Caller`](crate::http::Caller) in the request's extensions; a request without one is refused.
 #[derive(Clone)]
 pub struct Served {
