@@ -13,14 +13,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::DefaultBodyLimit;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use mainspring_serve::Error;
 use tower::Service;
 
 use crate::app::App;
-use crate::faces::{Served, mlflow, oip, predict};
+use crate::faces::{Served, mlflow, oip, predict, read_body};
 use crate::http::{Caller, Problem, admit, secured};
 
 /// The largest request body; a thousand rows of a hundred numbers take about 1 MB.
@@ -54,7 +54,7 @@ impl Front {
 }
 
 impl Parts {
-    async fn answer<B>(&self, peer: IpAddr, mut request: Request<B>) -> Response
+    async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Response
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -68,15 +68,16 @@ impl Parts {
             Err(refused) if mlflow::has_path(request.uri().path()) => return secured(mlflow::refused(refused)),
             Err(refused) => return secured(refused.into_response()),
         };
-        let (method, path) = (request.method(), request.uri().path());
-        if oip::asked_model(method, path).is_some() {
-            let (parts, body) = request.into_parts();
-            return secured(oip::infer_at_once(&self.served, &principal, &parts, body).await);
+        let (parts, body) = request.into_parts();
+        let (method, path) = (&parts.method, parts.uri.path());
+        if let Some(model) = asked(method, path, oip::INFER) {
+            let body = read_body(body);
+            return secured(oip::infer_at_once(&self.served, &principal, model, &parts.headers, body).await);
         }
-        if predict::asked_endpoint(method, path).is_some() {
-            let (parts, body) = request.into_parts();
-            return secured(predict::predict_at_once(&self.served, &principal, &parts, body).await);
+        if let Some(endpoint) = asked(method, path, predict::PREDICT) {
+            return secured(predict::predict_at_once(&self.served, &principal, endpoint, read_body(body)).await);
         }
+        let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(Caller { principal });
         secured(self.route(request).await)
     }
@@ -90,6 +91,12 @@ impl Parts {
         let answered: Result<Response, Infallible> = self.router.clone().call(request.map(Body::new)).await;
         answered.unwrap_or_else(|never| match never {})
     }
+}
+
+/// The name that a POST asks at a path, when it is said plainly: one segment between the two parts, nothing encoded.
+fn asked<'a>(method: &Method, path: &'a str, (before, after): (&str, &str)) -> Option<&'a str> {
+    let name = path.strip_prefix(before)?.strip_suffix(after)?;
+    (*method == Method::POST && !name.is_empty() && !name.contains(['/', '%'])).then_some(name)
 }
 
 /// Whether a path is for everyone: who asks does not matter there.

@@ -92,12 +92,6 @@ where
     }
 }
 
-/// The name between two parts of a path, when it is said plainly: one segment, nothing encoded.
-pub(crate) fn plain_name<'a>(path: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let name = path.strip_prefix(before)?.strip_suffix(after)?;
-    (!name.is_empty() && !name.contains(['/', '%'])).then_some(name)
-}
-
 impl Refusal {
     /// The HTTP status, which both faces share.
     pub(crate) fn status(&self) -> axum::http::StatusCode {

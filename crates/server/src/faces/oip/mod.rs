@@ -31,4 +31,4 @@ mod wire;
 pub(crate) use grpc::{DEFINITION, SERVICE, service};
 pub use repository::repository_router;
 pub use routes::router;
-pub(crate) use routes::{asked_model, infer_at_once};
+pub(crate) use routes::{INFER, infer_at_once};

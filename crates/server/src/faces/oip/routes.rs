@@ -6,8 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
@@ -19,7 +18,7 @@ use super::body::{Form, JSON_LENGTH};
 use super::error::Refused;
 use super::infer::{Inferred, same_version};
 use super::{configuration, metadata, response, statistics, wire};
-use crate::faces::{BODY_BYTES_MAX, Refusal, Served, body, plain_name, read_body};
+use crate::faces::{BODY_BYTES_MAX, Refusal, Served, body};
 use crate::http::Caller;
 
 /// What this server speaks beyond the protocol itself.
@@ -176,23 +175,21 @@ async fn version_statistics(
     Ok(Json(statistics::AllStatistics { model_stats: vec![statistics::of(endpoint.status())] }).into_response())
 }
 
-/// The model that a request asks for a prediction, when its path says it plainly.
-pub(crate) fn asked_model<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
-    plain_name(path, "/v2/models/", "/infer").filter(|_| *method == Method::POST)
-}
+/// What is before and behind the model in the path of a request for a prediction.
+pub(crate) const INFER: (&str, &str) = ("/v2/models/", "/infer");
 
-/// Answers a request of [`asked_model`], without the router.
-pub(crate) async fn infer_at_once<B>(served: &Served, caller: &Principal, parts: &Parts, body: B) -> Response
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<axum::BoxError>,
-{
-    let model = asked_model(&parts.method, parts.uri.path()).unwrap_or_default();
-    let form = match Form::of(&parts.headers) {
-        Ok(form) => form,
-        Err(refused) => return refused.into_response(),
+/// Answers a request at [`INFER`], without the router.
+pub(crate) async fn infer_at_once(
+    served: &Served,
+    caller: &Principal,
+    model: &str,
+    headers: &HeaderMap,
+    body: impl Future<Output = Result<Bytes, Refusal>>,
+) -> Response {
+    let answered = match Form::of(headers) {
+        Ok(form) => answer(served, model, None, caller, form, body).await,
+        Err(refused) => Err(refused),
     };
-    let answered = answer(served, model, None, caller, form, read_body(body)).await;
     answered.unwrap_or_else(IntoResponse::into_response)
 }
 

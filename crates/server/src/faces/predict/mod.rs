@@ -13,14 +13,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use mainspring_catalog::Principal;
 use mainspring_serve::parse_request;
 
-use super::{BODY_BYTES_MAX, Refusal, Served, body, plain_name, read_body};
+use super::{BODY_BYTES_MAX, Refusal, Served, body};
 use crate::http::{Caller, Problem};
 
 pub use described::{PredictAnswer, PredictRequest, PredictedRow};
@@ -33,20 +32,17 @@ pub fn router(served: Served) -> Router {
         .with_state(served)
 }
 
-/// The endpoint that a request asks for a prediction, when its path says it plainly.
-pub(crate) fn asked_endpoint<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
-    plain_name(path, "/api/v1/endpoints/", "/predict").filter(|_| *method == Method::POST)
-}
+/// What is before and behind the endpoint in the path of a request for a prediction.
+pub(crate) const PREDICT: (&str, &str) = ("/api/v1/endpoints/", "/predict");
 
-/// Answers a request of [`asked_endpoint`], without the router.
-pub(crate) async fn predict_at_once<B>(served: &Served, caller: &Principal, parts: &Parts, body: B) -> Response
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<axum::BoxError>,
-{
-    let name = asked_endpoint(&parts.method, parts.uri.path()).unwrap_or_default();
-    let answered = answer(served, name, Some(caller), read_body(body)).await;
-    answered.unwrap_or_else(IntoResponse::into_response)
+/// Answers a request at [`PREDICT`], without the router.
+pub(crate) async fn predict_at_once(
+    served: &Served,
+    caller: &Principal,
+    endpoint: &str,
+    body: impl Future<Output = Result<Bytes, Refusal>>,
+) -> Response {
+    answer(served, endpoint, Some(caller), body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn predict(
