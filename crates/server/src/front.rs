@@ -20,11 +20,8 @@ use mainspring_serve::Error;
 use tower::Service;
 
 use crate::app::App;
-use crate::faces::{Served, mlflow, oip, predict, read_body};
+use crate::faces::{BODY_BYTES_MAX, Served, mlflow, oip, predict, read_body};
 use crate::http::{Caller, Problem, admit, secured};
-
-/// The largest request body; a thousand rows of a hundred numbers take about 1 MB.
-const BODY_BYTES_MAX: usize = 32 << 20;
 
 /// What answers the requests of the port. Clones share it.
 #[derive(Clone)]

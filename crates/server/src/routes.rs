@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, Request, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::body::Incoming;
 use mainspring_catalog::Principal;
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
@@ -18,6 +19,7 @@ use crate::app::App;
 use crate::faces::Served;
 use crate::front::Front;
 use crate::http::{Problem, asset};
+use crate::listener::{self, Manner, Paced};
 use crate::{api, console, faces, operate};
 
 /// The longest an answer may take; predictions have their own, shorter limits.
@@ -74,5 +76,6 @@ async fn unknown(uri: Uri) -> impl IntoResponse {
 pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
     let served = served(&app);
     let front = Front::new(app.clone(), served.clone(), router(app, served));
-    crate::listener::serve(move |peer, request| front.clone().answer(peer, request), listener, stop).await;
+    let answer = move |peer, request: Request<Incoming>| front.clone().answer(peer, request.map(Paced::new));
+    listener::serve(Manner::http(), answer, listener, stop).await;
 }

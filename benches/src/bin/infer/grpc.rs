@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 
 use super::model;
 
+/// The method that is called.
+const METHOD: &str = "/inference.GRPCInferenceService/ModelInfer";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
@@ -25,23 +27,24 @@ const WINDOW: u32 = 1 << 30;
 
 /// `inference.ModelInferRequest`, as far as it is sent.
 #[derive(Clone, PartialEq, Message)]
-struct ModelInferRequest {
+pub struct ModelInferRequest {
     #[prost(string, tag = "1")]
     model_name: String,
     #[prost(message, repeated, tag = "5")]
-    inputs: Vec<InferInputTensor>,
+    inputs: Vec<Tensor>,
     #[prost(bytes = "vec", repeated, tag = "7")]
     raw_input_contents: Vec<Vec<u8>>,
 }
 
+/// A tensor without its elements; inputs and outputs have the same fields.
 #[derive(Clone, PartialEq, Message)]
-struct InferInputTensor {
+pub struct Tensor {
     #[prost(string, tag = "1")]
-    name: String,
+    pub name: String,
     #[prost(string, tag = "2")]
-    datatype: String,
+    pub datatype: String,
     #[prost(int64, repeated, tag = "3")]
-    shape: Vec<i64>,
+    pub shape: Vec<i64>,
 }
 
 /// The frames of a call, and where in them the numbers of its stream are.
@@ -56,7 +59,7 @@ impl Call {
     /// An inference of rows of the bench's model.
     pub fn infer(address: SocketAddr, datatype: &str, rows: usize, tensor: Vec<u8>) -> anyhow::Result<Self> {
         let shape = vec![i64::try_from(rows)?, i64::from(model::COLUMNS)];
-        let input = InferInputTensor { name: "input".into(), datatype: datatype.into(), shape };
+        let input = Tensor { name: "input".into(), datatype: datatype.into(), shape };
         let request =
             ModelInferRequest { model_name: "bench".into(), inputs: vec![input], raw_input_contents: vec![tensor] };
         let message = request.encode_to_vec();
@@ -88,7 +91,7 @@ fn head(address: SocketAddr) -> anyhow::Result<Vec<u8>> {
         block.extend(value.as_bytes());
         Ok(())
     };
-    literal(&[0x04], "/inference.GRPCInferenceService/ModelInfer")?;
+    literal(&[0x04], METHOD)?;
     literal(&[0x01], &address.to_string())?;
     literal(&[0x0f, 0x10], "application/grpc")?;
     literal(&[0x00, 2, b't', b'e'], "trailers")?;

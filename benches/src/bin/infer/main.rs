@@ -8,7 +8,8 @@
 //!
 //! Then the same rows as bytes over HTTP and by gRPC, one and 1,024 a request, against JSON on the same server: at least as
 //! many requests a second for one row, at least 5 times as many for a batch, with the prediction log off; with the log on the
-//! writer of the log shares the cores, and what does not fit is shed.
+//! writer of the log shares the cores, and what does not fit is shed. A bare tonic service that decodes the same message and
+//! answers a constant shows what gRPC itself takes.
 
 #![allow(
     clippy::print_stdout,
@@ -20,6 +21,7 @@
 )]
 
 mod bare;
+mod bare_grpc;
 mod forms;
 mod grpc;
 mod load;
@@ -91,8 +93,9 @@ fn main() -> anyhow::Result<()> {
     println!("logged {} rows, shed {}", status[0].log_written, status[0].log_shed);
     println!("bar: at least {THROUGHPUT_BAR} of the throughput, at most {P99_BAR} times the p99: {}", verdict(holds));
 
-    forms::compare(&clients, "log on", &with_log, &arguments)?;
-    let holds = forms::compare(&clients, "log off", &without_log, &arguments)?;
+    let bare_grpc = servers.block_on(bare_grpc::start())?;
+    forms::compare(&clients, "log on", &with_log, bare_grpc, &arguments)?;
+    let holds = forms::compare(&clients, "log off", &without_log, bare_grpc, &arguments)?;
     println!(
         "bar: bytes and gRPC at least as many as JSON for one row, 5 times for a batch, log off: {}",
         verdict(holds)

@@ -15,6 +15,9 @@ const SECTION_TREES: usize = 128;
 /// From so many rows on a block of rows takes less than the rows one by one.
 const BLOCK_ROWS_MIN: usize = 24;
 
+/// How many small trees are asked in the time that one is walked.
+const WALK_STEPS: usize = 8;
+
 /// A compiled [`TreeEnsemble`].
 #[derive(Debug)]
 pub(super) struct Ensemble {
@@ -63,6 +66,15 @@ impl Ensemble {
             sets: Sets::compile(&ensemble.sets),
             precision: ensemble.precision,
         }
+    }
+
+    /// How long a row takes; see [`Scorer::steps_per_row`](super::Scorer::steps_per_row).
+    pub(super) fn steps_per_row(&self) -> usize {
+        let steps = self.parts.iter().map(|part| match part {
+            Part::Asked(section) => section.trees(),
+            Part::Walked(forest) => WALK_STEPS * forest.trees(),
+        });
+        1 + steps.sum::<usize>()
     }
 
     fn sum(&self) -> Sum<'_> {

@@ -62,6 +62,10 @@ impl Forest {
         forest
     }
 
+    pub(super) fn trees(&self) -> usize {
+        self.trees.len()
+    }
+
     /// The trees by their questions; none when one of them is too large for that, or asks for categories.
     pub(super) fn questions(&self) -> Option<Vec<Questions>> {
         let ends = self.trees.iter().skip(1).map(|tree| tree.node as usize).chain([self.nodes.len()]);

@@ -7,8 +7,8 @@ use super::questions::{LEAVES_MAX, Questions};
 use super::ranks::{Column, Ranks};
 use super::slices::{Block, ROWS, Slices};
 
-/// Rows of an eighth of a block.
-const EIGHTH: usize = ROWS / 8;
+/// Rows whose leaves are added up together.
+const TOGETHER: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Section {
@@ -54,6 +54,10 @@ impl Section {
         Some(Self { ranks, tables, slices, trees: trees.iter().map(tree).collect() })
     }
 
+    pub(super) fn trees(&self) -> usize {
+        self.trees.len()
+    }
+
     /// Adds up the leaves of one row.
     pub(super) fn add_row(&self, sum: &Sum<'_>, row: &[f64], scores: &mut [f64]) {
         let rank = |column: &Column| {
@@ -89,30 +93,29 @@ impl Section {
         block: &mut Block,
     ) {
         self.slices.find(&self.ranks, columns, values, block);
-        for (eighth, scores) in scores.chunks_mut(EIGHTH * sum.outputs).enumerate() {
-            if let Ok(scores) = <&mut [f64; EIGHTH]>::try_from(&mut *scores)
-                && sum.outputs == 1
-            {
-                self.add_eighth(sum, block, eighth, scores);
-                continue;
+        if sum.outputs == 1 && scores.len() == ROWS {
+            for (scores, first) in scores.chunks_exact_mut(TOGETHER).zip((0..).step_by(TOGETHER)) {
+                self.add_together(sum, block, first, scores);
             }
-            for (tree, leaves) in self.trees.iter().zip(block.eighth(eighth)) {
-                for (scores, leaf) in scores.chunks_exact_mut(sum.outputs).zip(leaves) {
-                    sum.add(&mut scores[tree.output], tree.leaves[usize::from(leaf) % LEAVES_MAX]);
-                }
+            return;
+        }
+        for (tree, leaves) in self.trees.iter().zip(&block.leaves) {
+            for (scores, leaf) in scores.chunks_exact_mut(sum.outputs).zip(leaves) {
+                sum.add(&mut scores[tree.output], tree.leaves[usize::from(*leaf) % LEAVES_MAX]);
             }
         }
     }
 
-    /// Adds up the leaves of eight rows with one score each, which stay in registers meanwhile.
-    fn add_eighth(&self, sum: &Sum<'_>, block: &Block, eighth: usize, scores: &mut [f64; EIGHTH]) {
-        let mut sums = *scores;
-        for (tree, leaves) in self.trees.iter().zip(block.eighth(eighth)) {
-            for (score, leaf) in sums.iter_mut().zip(leaves) {
-                sum.add(score, tree.leaves[usize::from(leaf) % LEAVES_MAX]);
+    /// Adds up the leaves of a few rows with one score each, which stay in registers meanwhile.
+    fn add_together(&self, sum: &Sum<'_>, block: &Block, first: usize, scores: &mut [f64]) {
+        let mut sums = [0.0; TOGETHER];
+        sums.copy_from_slice(scores);
+        for (tree, leaves) in self.trees.iter().zip(&block.leaves) {
+            for (score, leaf) in sums.iter_mut().zip(&leaves[first..first + TOGETHER]) {
+                sum.add(score, tree.leaves[usize::from(*leaf) % LEAVES_MAX]);
             }
         }
-        *scores = sums;
+        scores.copy_from_slice(&sums);
     }
 }
 

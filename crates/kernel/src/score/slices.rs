@@ -5,18 +5,16 @@
 //! reach it. A tree is then 64 rows at its root, and each question parts those that came to it in three instructions; what
 //! arrives at the leaves is turned into the numbers of the rows' leaves, and these are added up row by row.
 //!
-//! Arithmetic for 100 trees of 31 leaves over 28 columns: a row takes 28 searches of 7 steps, and each tree some 2
-//! instructions a row for its questions, 2 for the numbers and 2 for the sum, where a walk takes some 60.
+//! Arithmetic for 100 trees of 31 leaves over 28 columns: a row takes 28 searches of some 15 instructions, and each tree some
+//! 4 instructions a row for its questions, 3 for the numbers and 4 for the sum, where a walk takes some 60.
 
 use super::questions::{LEAVES_MAX, Questions};
-use super::ranks::{Ranks, TOGETHER};
+use super::ranks::{Column, Ranks};
 
 /// Rows of a block: bits of a word.
 pub(super) const ROWS: usize = 64;
-/// Places of a tree: its leaves and one fewer questions.
+/// Places of a tree: its leaves behind its questions, of which it has one fewer.
 const PLACES: usize = 2 * LEAVES_MAX;
-/// Words that hold the numbers of a block's leaves, a byte for each row.
-const NUMBER_WORDS: usize = ROWS / 8;
 
 /// For each byte, its bits spread over the bytes of a word.
 const SPREAD: [u64; 256] = {
@@ -37,136 +35,171 @@ const SPREAD: [u64; 256] = {
 #[derive(Debug)]
 pub(super) struct Slices {
     trees: Vec<Tree>,
-    /// Words of a block: for each column those of its thresholds, then the same with the rows where it is missing.
+    banks: Vec<Bank>,
+    /// Words of a block: those of all banks.
     words: usize,
+}
+
+/// The words of a column: one for each rank, of the rows that have at least that one, and one that stays empty. Where
+/// questions send what is missing to the right, as many again, with the rows where the column is missing.
+#[derive(Debug, Clone, Copy)]
+struct Bank {
+    words: usize,
+    has_missing: bool,
 }
 
 #[derive(Debug)]
 struct Tree {
     questions: Vec<Question>,
-    /// The place of each leaf, from left to right.
-    places: Vec<u8>,
+    leaves: usize,
 }
 
+/// Places are those of questions, or of leaves behind [`LEAVES_MAX`].
 #[derive(Debug, Clone, Copy)]
 struct Question {
     word: u32,
     place: u8,
     left: u8,
+    right: u8,
 }
 
-/// The rows' leaves of a block, tree by tree.
+/// What a block of rows is worked on with, and its result: the rows' leaves, tree by tree.
 #[derive(Debug)]
 pub(super) struct Block {
     words: Vec<u64>,
-    numbers: Vec<[u64; NUMBER_WORDS]>,
+    /// The rows at each place of a tree.
+    arrived: [u64; PLACES],
+    pub(super) leaves: Vec<[u8; ROWS]>,
 }
 
 impl Slices {
     /// Lays trees out.
     pub(super) fn compile(trees: &[Questions], ranks: &Ranks) -> Self {
-        let mut first = Vec::with_capacity(ranks.columns.len());
+        let questions = || trees.iter().flat_map(|tree| &tree.questions);
+        let bank = |column: &Column| Bank {
+            words: column.size + 1,
+            has_missing: questions().any(|question| question.column == column.number && question.missing_right),
+        };
+        let banks: Vec<Bank> = ranks.columns.iter().map(bank).collect();
         let mut words = 0;
-        for column in &ranks.columns {
+        let mut first = Vec::with_capacity(banks.len());
+        for bank in &banks {
             first.push(words);
-            words += 2 * column.size;
+            words += bank.all();
         }
         let tree = |tree: &Questions| {
+            let leaf = |place: u8| tree.leaves.iter().position(|leaf| leaf.place == place);
+            // questions stay where they are among places, breadth first, and leaves come behind them from left to right
+            let mut own = [0; PLACES];
+            for (number, question) in tree.questions.iter().enumerate() {
+                own[usize::from(question.place)] = number;
+            }
+            let place = |place: u8| leaf(place).map_or(own[usize::from(place)], |leaf| LEAVES_MAX + leaf) as u8;
             let questions = tree.questions.iter().filter_map(|question| {
                 let at = ranks.columns.binary_search_by_key(&question.column, |column| column.number).ok()?;
-                let column = ranks.columns[at];
-                let bank = if question.missing_right { column.size } else { 0 };
-                let word = first[at] + bank + ranks.place(column, question.threshold);
-                Some(Question { word: u32::try_from(word).ok()?, place: question.place, left: question.left })
+                let with_missing = if question.missing_right { banks[at].words } else { 0 };
+                let word = first[at] + with_missing + ranks.place(ranks.columns[at], question.threshold) + 1;
+                Some(Question {
+                    word: u32::try_from(word).ok()?,
+                    place: place(question.place),
+                    left: place(question.left),
+                    right: place(question.left + 1),
+                })
             });
-            let places = tree.leaves.iter().map(|leaf| leaf.place);
-            Tree { questions: questions.collect(), places: places.collect() }
+            Tree { questions: questions.collect(), leaves: tree.leaves.len() }
         };
-        Self { trees: trees.iter().map(tree).collect(), words }
+        Self { trees: trees.iter().map(tree).collect(), banks, words }
     }
 
     /// Room for a block.
     pub(super) fn block(&self) -> Block {
-        Block { words: vec![0; self.words], numbers: vec![[0; NUMBER_WORDS]; self.trees.len()] }
+        Block { words: vec![0; self.words], arrived: [0; PLACES], leaves: vec![[0; ROWS]; self.trees.len()] }
     }
 
     /// Finds the leaves of a block's rows, at most [`ROWS`] of them. `values` has shape `[rows, columns]`.
     pub(super) fn find(&self, ranks: &Ranks, columns: usize, values: &[f64], block: &mut Block) {
-        ask(ranks, columns, values, &mut block.words);
-        for (tree, numbers) in self.trees.iter().zip(&mut block.numbers) {
-            *numbers = match tree.places.len() {
-                0..=32 => numbered::<32>(tree.part(&block.words)),
-                _ => numbered::<LEAVES_MAX>(tree.part(&block.words)),
-            };
+        let Block { words, arrived, leaves } = block;
+        self.ask(ranks, columns, values, words);
+        for (tree, leaves) in self.trees.iter().zip(leaves) {
+            match tree.leaves {
+                0..=32 => tree.find::<32>(words, arrived, leaves),
+                _ => tree.find::<LEAVES_MAX>(words, arrived, leaves),
+            }
+        }
+    }
+
+    /// Answers all questions for all rows.
+    fn ask(&self, ranks: &Ranks, columns: usize, values: &[f64], words: &mut [u64]) {
+        let mut rest = words;
+        for (column, bank) in ranks.columns.iter().zip(&self.banks) {
+            let (own, after) = rest.split_at_mut(bank.all());
+            rest = after;
+            let (present, with_missing) = own.split_at_mut(bank.words);
+            present.fill(0);
+            let number = column.number as usize;
+            // there may be fewer rows than a block has: what the others reach does not matter
+            let values = || values.chunks_exact(columns.max(1)).take(ROWS).map(|row| row[number]);
+            let mut row = 1u64;
+            ranks.reached(*column, values(), |rank| {
+                present[rank] |= row;
+                row = row.rotate_left(1);
+            });
+            let missing = if bank.has_missing { missing(values()) } else { 0 };
+            let mut reached = 0;
+            for word in present.iter_mut().rev() {
+                reached |= *word;
+                *word = reached;
+            }
+            for (word, with_missing) in present.iter().zip(with_missing) {
+                *with_missing = word | missing;
+            }
         }
     }
 }
 
-impl Block {
-    /// For each tree, the numbers of the leaves of eight rows, a byte each; `eighth` of the block's.
-    pub(super) fn eighth(&self, eighth: usize) -> impl Iterator<Item = [u8; 8]> + '_ {
-        self.numbers.iter().map(move |numbers| numbers[eighth].to_le_bytes())
-    }
+/// Which values are missing.
+fn missing(values: impl Iterator<Item = f64>) -> u64 {
+    values.enumerate().fold(0, |missing, (row, x)| missing | u64::from(x.is_nan()) << row)
 }
 
-/// Answers all questions for all rows.
-fn ask(ranks: &Ranks, columns: usize, values: &[f64], words: &mut [u64]) {
-    let mut rest = words;
-    for column in &ranks.columns {
-        let (own, after) = rest.split_at_mut(2 * column.size);
-        rest = after;
-        let (present, with_missing) = own.split_at_mut(column.size);
-        present.fill(0);
-        let (mut missing, mut bit) = (0, 0);
-        let mut cells = values.get(column.number as usize..).unwrap_or_default().iter().step_by(columns.max(1));
-        while bit < ROWS {
-            let mut x = [0.0; TOGETHER];
-            for (x, cell) in x.iter_mut().zip(&mut cells) {
-                *x = *cell;
-            }
-            for rank in ranks.ranks(*column, x) {
-                // the last place, which no rank is above, takes those that reach nothing, and is cleared below
-                let reached = rank.wrapping_sub(1) & (column.size - 1);
-                present[reached] |= 1 << bit;
-                missing |= u64::from(rank == column.size) << bit;
-                bit += 1;
-            }
-        }
-        let mut above = 0;
-        if let Some(last) = present.last_mut() {
-            *last = 0;
-        }
-        for (word, with_missing) in present.iter_mut().zip(with_missing).rev() {
-            above |= *word;
-            *word = above;
-            *with_missing = above | missing;
-        }
+impl Bank {
+    fn all(self) -> usize {
+        if self.has_missing { 2 * self.words } else { self.words }
     }
 }
 
 impl Tree {
-    /// Parts the rows of a block at each question, and returns which arrive at each leaf.
+    /// Finds the leaves of a block's rows, for a tree of at most so many.
+    #[inline]
+    fn find<const LEAVES: usize>(&self, words: &[u64], arrived: &mut [u64; PLACES], numbers: &mut [u8; ROWS]) {
+        // not all of them need be there
+        if let Some(leaves) = arrived[LEAVES_MAX..].first_chunk_mut::<LEAVES>() {
+            *leaves = [0; LEAVES];
+        }
+        self.part(words, arrived);
+        if let Some(leaves) = arrived[LEAVES_MAX..].first_chunk::<LEAVES>() {
+            number(leaves, numbers);
+        }
+    }
+
+    /// Parts the rows of a block at each question, parents before children, on to the leaves.
     #[inline(never)]
-    fn part<const LEAVES: usize>(&self, words: &[u64]) -> [u64; LEAVES] {
-        let mut rows = [0; PLACES];
-        rows[0] = u64::MAX;
+    fn part(&self, words: &[u64], arrived: &mut [u64; PLACES]) {
+        // a tree without questions is its only leaf
+        arrived[if self.questions.is_empty() { LEAVES_MAX } else { 0 }] = u64::MAX;
         for question in &self.questions {
-            let here = rows[usize::from(question.place) % PLACES];
+            let here = arrived[usize::from(question.place) % PLACES];
             let right = here & words[question.word as usize];
-            rows[usize::from(question.left) % PLACES] = here ^ right;
-            rows[(usize::from(question.left) + 1) % PLACES] = right;
+            arrived[usize::from(question.left) % PLACES] = here ^ right;
+            arrived[usize::from(question.right) % PLACES] = right;
         }
-        let mut arrived = [0; LEAVES];
-        for (arrived, place) in arrived.iter_mut().zip(&self.places) {
-            *arrived = rows[usize::from(*place) % PLACES];
-        }
-        arrived
     }
 }
 
-/// The number of each row's leaf, a byte each.
+/// The number of each row's leaf, from which rows arrived at each.
 #[inline(never)]
-fn numbered<const LEAVES: usize>(mut arrived: [u64; LEAVES]) -> [u64; NUMBER_WORDS] {
+fn number<const LEAVES: usize>(arrived: &[u64; LEAVES], numbers: &mut [u8; ROWS]) {
+    let mut arrived = *arrived;
     // a bit of the numbers is set for rows at leaves that have it; then pairs of leaves become one, for the next bit
     let mut bits = [0; LEAVES_MAX.ilog2() as usize];
     let mut leaves = LEAVES;
@@ -177,11 +210,11 @@ fn numbered<const LEAVES: usize>(mut arrived: [u64; LEAVES]) -> [u64; NUMBER_WOR
             arrived[leaf] = arrived[2 * leaf] | arrived[2 * leaf + 1];
         }
     }
-    let mut numbers = [0; NUMBER_WORDS];
-    for (word, number) in numbers.iter_mut().enumerate() {
+    for (byte, numbers) in numbers.chunks_exact_mut(8).enumerate() {
+        let mut eight = 0;
         for (at, bit) in bits.iter().enumerate().take(LEAVES.ilog2() as usize) {
-            *number |= SPREAD[usize::from((bit >> (8 * word)) as u8)] << at;
+            eight |= SPREAD[usize::from((bit >> (8 * byte)) as u8)] << at;
         }
+        numbers.copy_from_slice(&eight.to_le_bytes());
     }
-    numbers
 }

@@ -1,7 +1,10 @@
 //! Protocols. Each face translates between its wire format and one function of a layer, and decides nothing.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mainspring_catalog::Principal;
 use mainspring_govern::Denied;
@@ -66,30 +69,48 @@ impl Served {
     }
 }
 
-/// The most bytes of a request for predictions: 10,000 rows of 100 numbers in JSON and room for as much again.
+/// The most bytes of a request where its face does not say less: for predictions 10,000 rows of 100 numbers in JSON and room
+/// for as much again.
 pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
 
+/// The most bytes that are reserved for a body because its sender says that they come.
+const BODY_BYTES_AT_ONCE: usize = 1 << 20;
+
 /// The body, or why there is none.
-pub(crate) fn body(
-    read: Result<axum::body::Bytes, axum::extract::rejection::BytesRejection>,
-) -> Result<axum::body::Bytes, Refusal> {
+pub(crate) fn body(read: Result<Bytes, axum::extract::rejection::BytesRejection>) -> Result<Bytes, Refusal> {
     read.map_err(|rejection| match rejection.status() {
         axum::http::StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge { most: BODY_BYTES_MAX },
         _ => Refusal::Body(rejection.body_text()),
     })
 }
 
-/// Reads a body to its end.
-pub(crate) async fn read_body<B>(body: B) -> Result<axum::body::Bytes, Refusal>
+/// Reads a body to its end. One that came in one piece is not copied.
+pub(crate) async fn read_body<B>(body: B) -> Result<Bytes, Refusal>
 where
-    B: http_body::Body<Data = axum::body::Bytes>,
+    B: Body<Data = Bytes>,
     B::Error: Into<axum::BoxError>,
 {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge { most: BODY_BYTES_MAX }),
-        Err(error) => Err(Refusal::Body(error.to_string())),
+    let mut body = pin!(Limited::new(body, BODY_BYTES_MAX));
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => Refusal::TooLarge { most: BODY_BYTES_MAX },
+            false => Refusal::Body(error.to_string()),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if rest.is_empty() {
+            let more = usize::try_from(body.size_hint().lower()).unwrap_or(BODY_BYTES_AT_ONCE);
+            rest.reserve(first.len() + data.len() + more.min(BODY_BYTES_AT_ONCE));
+            rest.extend_from_slice(&first);
+        }
+        rest.extend_from_slice(&data);
     }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
 impl Refusal {

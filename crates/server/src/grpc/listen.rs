@@ -3,19 +3,16 @@
 use std::future::Future;
 use std::time::Duration;
 
-use axum::middleware;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tonic::Status;
-use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use super::guard::guard;
-use super::{connections, health, services};
+use super::front::Front;
+use super::{health, services};
 use crate::app::App;
+use crate::listener::{self, Manner};
 
 /// The largest message, in either direction: as large as a body over HTTP.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
@@ -33,8 +30,6 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// The longest the peer may take to say so.
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
-/// The longest until a call is answered, or begins to be; as over HTTP.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// The longest that calls under way may take when the server ends.
 const LAST_CALLS: Duration = Duration::from_secs(4);
 
@@ -42,7 +37,7 @@ const LAST_CALLS: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 ///
-/// When the listener fails.
+/// When a service cannot start.
 pub async fn serve(
     app: App,
     listener: TcpListener,
@@ -50,42 +45,39 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let health = HealthReporter::new();
     let routes = services::services(&app, health.clone())?;
-    // in one step: each layer of its own is a box, and a boxed future, more in the way of every call
-    let guarding = ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(broken))
-        .layer(middleware::from_fn_with_state(app.clone(), guard));
-    let guarded = routes.into_axum_router().layer(guarding);
     health::tell(&health, app.serve.is_ready()).await;
-    let reporting = tokio::spawn(health::report(app, health.clone()));
+    let reporting = tokio::spawn(health::report(app.clone(), health.clone()));
+    let front = Front::new(app, routes.into_axum_router());
     let (stopping, stopped) = oneshot::channel();
-    let served = Server::builder()
-        .timeout(ANSWER_MAX)
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_max_header_list_size(HEADER_BYTES_MAX)
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
-        .add_routes(Routes::from(guarded))
-        .serve_with_incoming_shutdown(connections::accept(listener, CONNECTIONS_MAX), async move {
-            stop.await;
-            health::end(health).await;
-            let _nobody_waits = stopping.send(());
-        });
+    let answer = move |peer, request| front.clone().answer(peer, request);
+    let served = listener::serve(manner(), answer, listener, async move {
+        stop.await;
+        health::end(health).await;
+        let _nobody_waits = stopping.send(());
+    });
     let last_calls = async move {
         let _stopped = stopped.await;
         tokio::time::sleep(LAST_CALLS).await;
     };
-    let ended = tokio::select! {
-        ended = served => ended.map_err(std::io::Error::other),
-        () = last_calls => Ok(()),
-    };
+    tokio::select! {
+        () = served => {}
+        () = last_calls => {}
+    }
     reporting.abort();
-    ended
+    Ok(())
 }
 
-/// What a caller is told when a handler breaks down.
-fn broken(_: Box<dyn std::any::Any + Send>) -> axum::http::Response<axum::body::Body> {
-    tracing::error!("a gRPC handler panicked");
-    Status::internal("the server broke down over this call; its log has more").into_http()
+fn manner() -> Manner {
+    let mut builder = Builder::new(TokioExecutor::new()).http2_only();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_ANSWER);
+    // clients keep a connection open to call on it later
+    Manner { builder, connections_max: CONNECTIONS_MAX, sweeps: false }
 }

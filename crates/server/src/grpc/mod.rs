@@ -4,8 +4,7 @@
 //! [`Caller`](crate::http::Caller) in the request's extensions, and turn a [`Problem`](crate::http::Problem) into a
 //! `tonic::Status` with `?`.
 
-mod connections;
-mod guard;
+mod front;
 mod health;
 mod listen;
 mod services;

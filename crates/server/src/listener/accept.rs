@@ -8,8 +8,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Request;
-use axum::response::Response;
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,9 +18,9 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::crowd::{Crowd, Place, Told};
-use super::pace::{Answering, Paced, Patient};
+use super::pace::{Answering, Patient};
 
-/// The most connections at once; an idle one holds about 10 kB.
+/// The most connections at once over HTTP; an idle one holds about 10 kB.
 const CONNECTIONS_MAX: usize = 16_384;
 /// Open files that are left to the stores.
 const FILES_RESERVED: usize = 2_048;
@@ -32,22 +33,44 @@ const PING: Duration = Duration::from_secs(10);
 /// The wait after an accept that failed for want of something: files, memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
+/// How a port speaks with those who connect.
+pub struct Manner {
+    /// The protocol and its bounds.
+    pub builder: Builder<TokioExecutor>,
+    /// The most connections at once.
+    pub connections_max: usize,
+    /// Whether one on which nothing is asked for a while is closed.
+    pub sweeps: bool,
+}
+
+impl Manner {
+    /// HTTP/1 and HTTP/2, as the other side has it.
+    pub fn http() -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().max_buf_size(HEADERS_BYTES_MAX);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(u32::try_from(HEADERS_BYTES_MAX).unwrap_or(u32::MAX));
+        Self { builder, connections_max: CONNECTIONS_MAX, sweeps: true }
+    }
+}
+
 /// Answers requests until told to stop; those under way are answered still.
-pub async fn serve<F, A>(answer: F, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static)
-where
-    F: Fn(SocketAddr, Request<Paced<Incoming>>) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Response> + Send + 'static,
+pub async fn serve<F, A, B>(
+    manner: Manner,
+    answer: F,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) where
+    F: Fn(SocketAddr, Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin + 'static,
 {
-    let crowd = Crowd::new(places());
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().max_buf_size(HEADERS_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEADERS_BYTES_MAX).unwrap_or(u32::MAX));
-    let builder = Arc::new(builder);
+    let crowd = Crowd::new(places(manner.connections_max));
+    let builder = Arc::new(manner.builder);
     let accepting = async {
         loop {
             crowd.make_room().await;
@@ -63,23 +86,24 @@ where
             }
         }
     };
+    let sweeping = async { if manner.sweeps { crowd.sweep().await } else { std::future::pending().await } };
     tokio::select! {
         () = stop => {}
         () = accepting => {}
-        () = crowd.sweep() => {}
+        () = sweeping => {}
     }
     drop(listener);
     crowd.finish().await;
 }
 
 /// How many connections there may be, with as many open files as the system lets this process have.
-fn places() -> usize {
+fn places(most: usize) -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
         tracing::warn!(%error, "the bound on open files stays as it is");
         rlimit::Resource::NOFILE.get_soft().unwrap_or(1_024)
     });
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    CONNECTIONS_MAX.min(files - FILES_RESERVED.min(files / 2))
+    most.min(files - FILES_RESERVED.min(files / 2))
 }
 
 /// Whether the other side went before it was accepted, which says nothing about us.
@@ -88,15 +112,16 @@ fn is_of_one_connection(kind: ErrorKind) -> bool {
 }
 
 /// Answers the requests of one connection.
-async fn converse<F, A>(
+async fn converse<F, A, B>(
     builder: Arc<Builder<TokioExecutor>>,
     answer: F,
     stream: TcpStream,
     peer: SocketAddr,
     place: Place,
 ) where
-    F: Fn(SocketAddr, Request<Paced<Incoming>>) -> A,
-    A: Future<Output = Response> + Send + 'static,
+    F: Fn(SocketAddr, Request<Incoming>) -> A,
+    A: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin + 'static,
 {
     // answers are small and awaited: they are not held back for company
     if let Err(error) = stream.set_nodelay(true) {
@@ -105,7 +130,7 @@ async fn converse<F, A>(
     let member = place.member.clone();
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = member.begin();
-        let answer = answer(peer, request.map(Paced::new));
+        let answer = answer(peer, request);
         async move { Ok::<_, Infallible>(answer.await.map(|body| Answering::new(body, under_way))) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));

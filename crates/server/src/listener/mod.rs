@@ -1,9 +1,9 @@
-//! The HTTP port: connections are accepted, bounded in number, and let go when they hold a place without using it.
+//! What the ports share: connections are accepted, bounded in number, and let go when they hold a place without using it.
 //!
 //! Nothing here costs a request more than two atomic additions. Time is kept by one sweep over all connections, not by
 //! a timer for each request; a [body](pace) has a timer only while it makes its reader wait.
 //!
-//! What a hostile or broken client meets:
+//! What a hostile or broken client of the HTTP port meets:
 //! - one that sends no whole request (slow or no headers, or nothing after an answer) is closed after [`QUIET_SWEEPS`];
 //! - one that sends its body, or takes its answer, too slowly is closed by its [pace];
 //! - when all [places](crowd) are taken, the connection that has waited longest for nothing makes room.
@@ -12,5 +12,5 @@ mod accept;
 mod crowd;
 mod pace;
 
-pub use accept::serve;
-pub use pace::Stalled;
+pub use accept::{Manner, serve};
+pub use pace::{Paced, Stalled};

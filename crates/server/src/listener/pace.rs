@@ -96,27 +96,24 @@ where
 }
 
 /// An answer's body; the request is under way until it is sent.
-pub struct Answering {
-    body: axum::body::Body,
+pub struct Answering<B> {
+    body: B,
     /// Held for its end.
     _under_way: UnderWay,
 }
 
-impl Answering {
+impl<B> Answering<B> {
     /// A body that answers a request.
-    pub fn new(body: axum::body::Body, under_way: UnderWay) -> Self {
+    pub fn new(body: B, under_way: UnderWay) -> Self {
         Self { body, _under_way: under_way }
     }
 }
 
-impl Body for Answering {
+impl<B: Body<Data = Bytes> + Unpin> Body for Answering<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

@@ -28,7 +28,7 @@ mod tensor;
 mod tests;
 mod wire;
 
-pub(crate) use grpc::{DEFINITION, SERVICE, service};
+pub(crate) use grpc::{DEFINITION, INFER as INFER_CALL, SERVICE, infer_at_once as infer_call_at_once, service};
 pub use repository::repository_router;
 pub use routes::router;
 pub(crate) use routes::{INFER, infer_at_once};

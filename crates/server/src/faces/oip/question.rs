@@ -132,14 +132,10 @@ fn all_inputs(tensor: &mut Input<'_>, plan: &Plan) -> Result<Given, Error> {
     if tensor.datatype == Datatype::Bytes || tensor.datatype == Datatype::Bool {
         return invalid(format!("input `{ALL_INPUTS}` is {}; it must be of numbers", tensor.datatype.as_str()));
     }
-    if tensor.is_as_it_says() {
-        if let Elements::Numbers(numbers) = &mut tensor.elements {
-            return Ok(Given::Numbers(std::mem::take(numbers)));
-        }
-        let mut numbers = vec![0.0; tensor.elements.len()];
-        if tensor.elements.fill(numbers.iter_mut()) {
-            return Ok(Given::Numbers(numbers));
-        }
+    if tensor.is_as_it_says()
+        && let Some(numbers) = tensor.elements.take_floats()
+    {
+        return Ok(Given::Numbers(numbers));
     }
     let mut numbers = Vec::with_capacity(tensor.elements.len());
     tensor.elements.each(|at, cell| {

@@ -37,6 +37,37 @@ pub(super) struct Raw<'a> {
     bytes: Cow<'a, [u8]>,
 }
 
+/// Does something with the elements of a [`Raw`] as an iterator of floats; nothing when they are texts.
+macro_rules! as_floats {
+    ($raw:expr, |$floats:ident| $use:expr) => {{
+        macro_rules! of {
+            ($kind:ty, $as_float:expr) => {{
+                let (elements, _) = $raw.bytes.as_chunks::<{ size_of::<$kind>() }>();
+                let as_float = $as_float;
+                let $floats = elements.iter().map(|bytes| as_float(<$kind>::from_le_bytes(*bytes)));
+                Some($use)
+            }};
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a model's inputs are floats; whole numbers beyond 2^53 round")]
+        match $raw.datatype {
+            Datatype::Bool => of!(u8, |flag| f64::from(u8::from(flag != 0))),
+            Datatype::Uint8 => of!(u8, f64::from),
+            Datatype::Uint16 => of!(u16, f64::from),
+            Datatype::Uint32 => of!(u32, f64::from),
+            Datatype::Uint64 => of!(u64, |whole| whole as f64),
+            Datatype::Int8 => of!(i8, f64::from),
+            Datatype::Int16 => of!(i16, f64::from),
+            Datatype::Int32 => of!(i32, f64::from),
+            Datatype::Int64 => of!(i64, |whole| whole as f64),
+            Datatype::Fp16 => of!(f16, f64::from),
+            Datatype::Bf16 => of!(bf16, f64::from),
+            Datatype::Fp32 => of!(f32, f64::from),
+            Datatype::Fp64 => of!(f64, |number| number),
+            Datatype::Bytes => None,
+        }
+    }};
+}
+
 /// How many elements a tensor of a shape has; none when no machine could hold them.
 pub(super) fn elements_of(shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(1u64, |product, length| product.checked_mul(*length))
@@ -60,6 +91,15 @@ impl Elements<'_> {
             Self::Numbers(numbers) => numbers.iter().enumerate().try_for_each(|(at, number)| see(at, &cell(*number))),
             Self::Cells(cells) => cells.iter().enumerate().try_for_each(|(at, cell)| see(at, cell)),
             Self::Raw(raw) => raw.each(see),
+        }
+    }
+
+    /// Takes the elements as floats; none when they may not be numbers.
+    pub(super) fn take_floats(&mut self) -> Option<Vec<f64>> {
+        match self {
+            Self::Numbers(numbers) => Some(std::mem::take(numbers)),
+            Self::Cells(_) => None,
+            Self::Raw(raw) => as_floats!(raw, |floats| floats.collect()),
         }
     }
 
@@ -147,33 +187,7 @@ impl<'a> Raw<'a> {
     }
 
     fn fill<'n>(&self, into: impl Iterator<Item = &'n mut f64>) -> bool {
-        macro_rules! numbers {
-            ($kind:ty, $as_float:expr) => {{
-                let (elements, _) = self.bytes.as_chunks::<{ size_of::<$kind>() }>();
-                let as_float = $as_float;
-                for (place, bytes) in into.zip(elements) {
-                    *place = as_float(<$kind>::from_le_bytes(*bytes));
-                }
-            }};
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a model's inputs are floats; whole numbers beyond 2^53 round")]
-        match self.datatype {
-            Datatype::Bool => numbers!(u8, |flag| f64::from(u8::from(flag != 0))),
-            Datatype::Uint8 => numbers!(u8, f64::from),
-            Datatype::Uint16 => numbers!(u16, f64::from),
-            Datatype::Uint32 => numbers!(u32, f64::from),
-            Datatype::Uint64 => numbers!(u64, |whole| whole as f64),
-            Datatype::Int8 => numbers!(i8, f64::from),
-            Datatype::Int16 => numbers!(i16, f64::from),
-            Datatype::Int32 => numbers!(i32, f64::from),
-            Datatype::Int64 => numbers!(i64, |whole| whole as f64),
-            Datatype::Fp16 => numbers!(f16, f64::from),
-            Datatype::Bf16 => numbers!(bf16, f64::from),
-            Datatype::Fp32 => numbers!(f32, f64::from),
-            Datatype::Fp64 => numbers!(f64, |number| number),
-            Datatype::Bytes => return false,
-        }
-        true
+        as_floats!(self, |floats| into.zip(floats).for_each(|(place, float)| *place = float)).is_some()
     }
 
     fn each(&self, mut see: impl FnMut(usize, &Cell<'_>) -> Result<(), Error>) -> Result<(), Error> {
@@ -318,6 +332,9 @@ mod tests {
                 prop_assert_eq!(elements.len() as u64, elements_of(&shape).unwrap());
                 let mut numbers = vec![0.0; elements.len()];
                 prop_assert_eq!(elements.fill(numbers.iter_mut()), datatype != Datatype::Bytes);
+                let bits = |numbers: Vec<f64>| numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+                let taken = raw(datatype, &shape, &bytes).unwrap().take_floats();
+                prop_assert_eq!(taken.map(bits), (datatype != Datatype::Bytes).then(|| bits(numbers)));
                 if let Ok(cells) = cells(&elements) {
                     prop_assert_eq!(cells.len(), elements.len());
                 } else {

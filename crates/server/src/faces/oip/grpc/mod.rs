@@ -18,4 +18,4 @@ mod proto {
     tonic::include_proto!("inference");
 }
 
-pub(crate) use service::{DEFINITION, SERVICE, service};
+pub(crate) use service::{DEFINITION, INFER, SERVICE, infer_at_once, service};

@@ -2,10 +2,15 @@
 
 use std::pin::Pin;
 
+use axum::http;
 use futures::{Stream, StreamExt};
+use hyper::body::Incoming;
 use mainspring_catalog::Principal;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
+use tonic::server::Grpc;
 use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
 
 use super::proto::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer, SERVICE_NAME};
 use super::proto::infer_parameter::ParameterChoice;
@@ -57,13 +62,39 @@ fn named(version: &str) -> Option<&str> {
     (!version.is_empty()).then_some(version)
 }
 
-impl Inference {
-    async fn answer(&self, caller: &Principal, message: ModelInferRequest) -> Result<ModelInferResponse, Refusal> {
-        let endpoint = self.served.endpoint(Some(caller), "endpoint.predict", &message.model_name)?;
-        let inferred = infer(&endpoint, caller, named(&message.model_version), || read::read(&message)).await?;
-        Ok(write::write(inferred, message.model_name))
-    }
+/// The path of a call of `ModelInfer`.
+pub(crate) const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
+/// Answers a call at [`INFER`], without the router.
+pub(crate) async fn infer_at_once(
+    served: &Served,
+    caller: &Principal,
+    request: http::Request<Incoming>,
+) -> http::Response<Body> {
+    let codec = ProstCodec::<ModelInferResponse, ModelInferRequest>::default();
+    let mut inferring = Grpc::new(codec)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Deflate);
+    let answer = |request: Request<ModelInferRequest>| async {
+        let answered = answer(served, caller, request.into_inner()).await;
+        answered.map(Response::new).map_err(Status::from)
+    };
+    inferring.unary(tower::service_fn(answer), request).await
+}
+
+async fn answer(
+    served: &Served,
+    caller: &Principal,
+    message: ModelInferRequest,
+) -> Result<ModelInferResponse, Refusal> {
+    let endpoint = served.endpoint(Some(caller), "endpoint.predict", &message.model_name)?;
+    let inferred = infer(&endpoint, caller, named(&message.model_version), || read::read(&message)).await?;
+    Ok(write::write(inferred, message.model_name))
+}
+
+impl Inference {
     fn described(&self, caller: &Principal, model: &str, version: &str) -> Result<metadata::Metadata, Refusal> {
         let endpoint = self.served.endpoint(Some(caller), "endpoint.read", model)?;
         let deployed = endpoint.deployed();
@@ -123,7 +154,7 @@ impl GrpcInferenceService for Inference {
 
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Answered<ModelInferResponse> {
         let caller = caller(&request)?;
-        Ok(Response::new(self.answer(&caller.principal, request.into_inner()).await?))
+        Ok(Response::new(answer(&self.served, &caller.principal, request.into_inner()).await?))
     }
 
     type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
@@ -231,7 +262,7 @@ impl Inference {
         let wants_final = message.parameters.get("triton_enable_empty_final_response");
         let wants_final =
             wants_final.is_some_and(|wants| wants.parameter_choice == Some(ParameterChoice::BoolParam(true)));
-        let (error_message, mut response) = match self.answer(caller, message).await {
+        let (error_message, mut response) = match answer(&self.served, caller, message).await {
             Ok(response) => (String::new(), response),
             Err(refusal) => {
                 (Status::from(refusal).message().to_owned(), ModelInferResponse { id, ..ModelInferResponse::default() })
