@@ -29,9 +29,11 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The root of the repository.
+/// The root of the repository. Cargo says where this program's package is: two clones with one target folder share the
+/// program, and what it was compiled from may be gone.
 pub fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(package).join("..")
 }
 
 /// The folder that compiled things go to.
