@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use mainspring_catalog::Principal;
 use mainspring_spec as spec;
-use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::admission::{Admission, Permit};
 use crate::answer::Answer;
 use crate::deployed::{Deployed, Live};
 use crate::identifier::identifiers;
+use crate::latencies::Quantiles;
 use crate::log::{Entry, LogQueue, Pushed};
 use crate::metrics::EndpointMetrics;
 use crate::spent::{On, Spending, Spent};
@@ -37,7 +36,7 @@ pub struct Endpoint {
     admission: Admission,
     log: LogQueue,
     metrics: EndpointMetrics,
-    latency: Mutex<Histogram<u64>>,
+    latency: Quantiles,
     spending: Spending,
 }
 
@@ -89,9 +88,8 @@ impl Endpoint {
         log: LogQueue,
         metrics: EndpointMetrics,
     ) -> Result<Self, Error> {
-        // One microsecond to one minute at two digits: 20 kB.
-        let latency = Histogram::new_with_bounds(1, 60_000_000, 2)
-            .map_err(|error| Error::Internal(format!("no histogram of latencies: {error:?}")))?;
+        let latency =
+            Quantiles::new().map_err(|error| Error::Internal(format!("no histogram of latencies: {error:?}")))?;
         Ok(Self {
             name: declared.name.clone(),
             declared: ArcSwap::from_pointee(declared),
@@ -99,7 +97,7 @@ impl Endpoint {
             admission: Admission::default(),
             log,
             metrics,
-            latency: Mutex::new(latency),
+            latency,
             spending: Spending::default(),
         })
     }
@@ -164,7 +162,7 @@ impl Endpoint {
             return Err(Error::TooManyRows { endpoint: self.name.clone(), most: limits.rows });
         }
         let parsed = Instant::now();
-        self.metrics.parse.observe((parsed - started).as_secs_f64());
+        self.metrics.parse.observe(parsed - started);
         self.spending.add(On::Parsing, parsed - started);
 
         // Features and scores, or the fallback.
@@ -184,8 +182,8 @@ impl Endpoint {
         if let Some(reason) = &worked.without_features {
             tracing::warn!(endpoint = %self.name, %reason, "answered without features");
         }
-        self.metrics.features.observe(worked.features_took.as_secs_f64());
-        self.metrics.score.observe(worked.score_took.as_secs_f64());
+        self.metrics.features.observe(worked.features_took);
+        self.metrics.score.observe(worked.score_took);
         self.metrics.misses.inc_by(worked.misses);
 
         // Answer.
@@ -221,7 +219,7 @@ impl Endpoint {
             }
         }
         let answered = answering.elapsed();
-        self.metrics.answer.observe(answered.as_secs_f64());
+        self.metrics.answer.observe(answered);
         self.spending.add(On::Answering, answered);
         Ok(answer)
     }
@@ -271,9 +269,9 @@ impl Endpoint {
             Ok(answer) => {
                 let outcome = if answer.degraded { &self.metrics.degraded } else { &self.metrics.answered };
                 outcome.inc();
-                self.metrics.total.observe(took.as_secs_f64());
+                self.metrics.total.observe(took);
                 self.spending.add(On::Answered, took);
-                self.latency.lock().saturating_record(micros(took));
+                self.latency.record(took);
             }
             Err(error) => {
                 self.spending.add(On::Failed, took);
@@ -299,10 +297,7 @@ impl Endpoint {
         use std::sync::atomic::Ordering::Relaxed;
         let declared = self.declared.load();
         let counts = &self.log.counts;
-        let (p50, p99) = {
-            let latency = self.latency.lock();
-            (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99))
-        };
+        let [p50, p99] = self.latency.at_most([0.5, 0.99]);
         EndpointStatus {
             endpoint: self.name.clone(),
             description: declared.description.clone(),

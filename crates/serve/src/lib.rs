@@ -27,6 +27,7 @@ mod endpoint;
 mod engine;
 mod error;
 mod identifier;
+mod latencies;
 mod log;
 mod lookup;
 mod metrics;

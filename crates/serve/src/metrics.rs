@@ -6,12 +6,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Bounds of the latency buckets in seconds: from a bare scoring to a timeout.
-const SECONDS: [f64; 15] =
-    [10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 500e-3, 1.0];
+use crate::latencies::Latencies;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByEndpoint {
@@ -37,14 +34,12 @@ struct ByVersion {
     version: String,
 }
 
-type Histograms = Family<ByStage, Histogram, fn() -> Histogram>;
-
 /// The families of all endpoints.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     requests: Family<ByOutcome, Counter>,
     rows: Family<ByEndpoint, Counter>,
-    stages: Histograms,
+    stages: Family<ByStage, Latencies>,
     misses: Family<ByEndpoint, Counter>,
     versions: Family<ByVersion, Gauge>,
     queue: Family<ByEndpoint, Gauge>,
@@ -62,19 +57,15 @@ pub(crate) struct EndpointMetrics {
     pub(crate) failed: Counter,
     pub(crate) rows: Counter,
     pub(crate) misses: Counter,
-    pub(crate) parse: Histogram,
-    pub(crate) features: Histogram,
-    pub(crate) score: Histogram,
-    pub(crate) answer: Histogram,
-    pub(crate) total: Histogram,
+    pub(crate) parse: Latencies,
+    pub(crate) features: Latencies,
+    pub(crate) score: Latencies,
+    pub(crate) answer: Latencies,
+    pub(crate) total: Latencies,
     queue: Gauge,
     written: Counter,
     shed: Counter,
     inside: Gauge,
-}
-
-fn latency() -> Histogram {
-    Histogram::new(SECONDS)
 }
 
 impl Metrics {
@@ -82,7 +73,7 @@ impl Metrics {
         Self {
             requests: Family::default(),
             rows: Family::default(),
-            stages: Family::new_with_constructor(latency),
+            stages: Family::default(),
             misses: Family::default(),
             versions: Family::default(),
             queue: Family::default(),
