@@ -1,5 +1,4 @@
-//! Lists the files of `examples/flights/`, so that `mainspring demo` carries that very folder, and has the linker keep one of
-//! functions that are the same.
+//! Lists the files of `examples/flights/`, so that `mainspring demo` carries that very folder.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -18,21 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     list.push(']');
     std::fs::write(PathBuf::from(std::env::var("OUT_DIR")?).join("flights.rs"), list)?;
-    if is_linked_by_lld() {
-        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
-    }
     Ok(())
-}
-
-/// Whether a release is linked by what the toolchain brings, which is LLD for this target alone; another linker may not know
-/// its options. The data stack's generic functions are compiled anew in each crate that uses them, many to the same code.
-fn is_linked_by_lld() -> bool {
-    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    is("PROFILE", "release")
-        && is("TARGET", "x86_64-unknown-linux-gnu")
-        && std::env::var_os("RUSTC_LINKER").is_none()
-        && !flags.contains("link")
 }
 
 /// Every file below a folder, but for what a run leaves there.
