@@ -5,7 +5,7 @@
 //! reach it. A tree is then 64 rows at its root, and each question parts those that came to it in three instructions; what
 //! arrives at the leaves is turned into the numbers of the rows' leaves, and these are added up row by row.
 //!
-//! Arithmetic for 100 trees of 31 leaves over 28 columns: a row takes 28 searches of some 15 instructions, and each tree some
+//! Arithmetic for 100 trees of 31 leaves over 28 columns: a row takes 28 searches of some 25 instructions, and each tree some
 //! 4 instructions a row for its questions, 3 for the numbers and 4 for the sum, where a walk takes some 60.
 
 use super::questions::{LEAVES_MAX, Questions};

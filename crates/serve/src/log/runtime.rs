@@ -2,7 +2,7 @@
 //!
 //! Encoding a batch of 32,768 rows of 40 columns takes tens of milliseconds. On the threads that answer, the requests that wait
 //! there meanwhile would be the slowest one in a hundred. Where all cores are busy the log gives way, but is never starved:
-//! at this priority it still gets a fourth of one, and writes more than any server of that size answers.
+//! at this priority it still gets a fourth of one.
 
 use std::future::Future;
 
