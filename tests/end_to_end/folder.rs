@@ -36,6 +36,19 @@ async fn a_new_folder_is_valid_planned_applied_trained_and_answers() {
 }
 
 #[test]
+fn a_log_that_goes_to_a_file_has_no_colours() {
+    let project = Project::applied();
+
+    // the tests ask for none; here only that nobody looks may say so
+    let run =
+        binary().env_remove("NO_COLOR").arg("-C").arg(project.path()).args(["run", "orders", "-v"]).output().unwrap();
+
+    assert!(run.status.success());
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("INFO") && !said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
 fn a_second_run_does_nothing() {
     let project = Project::trained();
 

@@ -64,6 +64,10 @@ async fn a_version_that_misses_a_gate_is_refused_the_alias_and_the_attempt_is_wr
 
     let promotion = trained.task("train", "returns")["outputs"]["promotion"].as_str().unwrap();
     assert!(promotion.contains("refused"), "{promotion}");
+    let missed = trained.task("train", "returns")["outputs"]["gates_missed"].as_str().unwrap();
+    assert!(missed.contains("auc is ") && missed.contains("at least 0.999"), "{missed}");
+    let listed = project.say(&["list", "versions"]).fine();
+    assert!(listed.out.contains("fail: auc is "), "{}", listed.out);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("auc") && refused.err.contains("0.999"), "{}", refused.err);
     let (outcome, detail) = newest(&project, "model.promote", "model:returns@2").await;
@@ -191,6 +195,32 @@ async fn the_check_agrees_with_what_was_served_and_finds_a_row_that_was_known_bu
     assert_eq!(features, ["amount_mean_30d", "orders_30d", "orders_7d"], "{report:#}");
     let shown = project.say(&["features", "check"]);
     assert!(shown.code == 1 && shown.out.contains("orders_7d"), "{}", shown.out);
+}
+
+#[tokio::test]
+async fn the_check_agrees_after_a_window_was_added_and_a_plain_table_fails_no_run() {
+    let project = Project::trained();
+    let server = Server::start(project.path());
+    post(&server.at(PREDICT), &order_request()).await.fine();
+    project.wait_for("select count(*) as n from predictions.returns", 1, Duration::from_secs(5));
+    project.edit("features/customer.yaml", "windows: [7d, 30d]", "windows: [7d, 30d, 60d]");
+    let big = "feature_view: big_orders\nsql: select order_id, placed_at, amount from orders where amount > 50\n\
+               event_time: placed_at\n";
+    project.write("features/big.yaml", big);
+    project.say(&["apply", "--yes"]).fine();
+
+    let ran = project.run().succeeded();
+    wait_for_version(&server, 2).await;
+    let of_second = "select count(*) as n from predictions.returns where model_version = 2 and orders_60d is not null";
+    project.wait_for(of_second, 1, Duration::from_secs(5));
+    let report = project.say(&["features", "check", "--json"]).fine().json()[0]["report"].clone();
+
+    assert!(ran.figure("backfill", "big_orders", "rows") > 0.0);
+    assert!(ran.tasks().iter().all(|task| task["task"] != json!({ "kind": "materialize", "name": "big_orders" })));
+    assert!(ran.figure("materialize", "customer_orders", "entities") > 0.0, "the rows of 60 days are brought online");
+    let counts = ["rows_older", "values_different"].map(|name| report[name].as_i64().unwrap());
+    assert_eq!(counts, [0, 0], "{report:#}");
+    assert!(report["rows_checked"].as_i64().unwrap() >= 2, "{report:#}");
 }
 
 #[tokio::test]

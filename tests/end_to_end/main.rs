@@ -17,4 +17,5 @@ mod ingest;
 mod live;
 mod project;
 mod shapes;
+mod told;
 mod wire;

@@ -163,3 +163,19 @@ async fn an_amount_is_predicted_whatever_its_columns_are_called() {
     assert!(ran.figure("train", "price", "r2") > 0.9);
     assert!((250_000.0..350_000.0).contains(&prediction(&answer)), "{answer}");
 }
+
+#[tokio::test]
+async fn local_dates_and_a_label_too_rare_to_judge_by_still_train_and_serve() {
+    let mut random = StdRng::seed_from_u64(7);
+    let mut text = String::from("when;fee;plan;churned\n");
+    for id in 0..300 {
+        let (day, month) = (1 + id % 28, 1 + id / 28);
+        let plan = ["basic", "plus"][random.random_range(0..2)];
+        let churned = if id < 2 { "yes" } else { "no" };
+        writeln!(text, "{day:02}/{month:02}/2024;{},5;{plan};{churned}", random.random_range(10..40)).unwrap();
+    }
+
+    let (_, answer) = from_file("rare.csv", &text, &["--label", "churned"], None).await;
+
+    assert!((0.0..=1.0).contains(&prediction(&answer)), "{answer}");
+}

@@ -63,7 +63,7 @@ pub trait Backend: Send + Sync + 'static {
     /// The end of the audit chain.
     async fn head(&self) -> Result<AuditHead>;
 
-    /// Follows the audit chain from its first entry and holds every document against it, in one snapshot.
+    /// Follows the audit chain from its first entry and holds every document, metric and edge against it, in one snapshot.
     /// With `witness`, a head that was kept elsewhere, also finds a chain that was rewritten or cut off as a whole.
     async fn verify(&self, witness: Option<&AuditHead>) -> Result<AuditVerdict>;
 

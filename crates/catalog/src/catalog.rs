@@ -159,7 +159,8 @@ impl Catalog {
         self.backend.head().await
     }
 
-    /// Follows the audit chain from its first entry, and holds every document against the change that wrote it.
+    /// Follows the audit chain from its first entry, and holds every document, metric and edge against the change that
+    /// wrote it.
     ///
     /// # Errors
     /// When the database fails. A broken chain is a verdict, not an error.

@@ -14,7 +14,7 @@ pub const MAX_CHANGE_OPERATIONS: usize = 100_000;
 /// The longest id, subject, action, node or metric key: they are index keys.
 pub(crate) const MAX_NAME_BYTES: usize = 2_048;
 /// The longest detail of an audit entry.
-pub(crate) const MAX_DETAIL_BYTES: usize = 256 << 10;
+const MAX_DETAIL_BYTES: usize = 256 << 10;
 
 /// What was made from what: `to` was made from, or with, `from`.
 ///
@@ -205,6 +205,14 @@ impl Change {
                 what: format!("the change `{}` of {}", self.action, self.subject),
                 rule: format!("has {} operations, the most is {MAX_CHANGE_OPERATIONS}", self.operations.len()),
                 mend: "split it into several changes".into(),
+            });
+        }
+        let detail_bytes = self.detail.to_string().len();
+        if detail_bytes > MAX_DETAIL_BYTES {
+            return Err(Error::Invalid {
+                what: format!("the detail of `{}` on {}", self.action, self.subject),
+                rule: format!("has {detail_bytes} bytes of JSON, the most is {MAX_DETAIL_BYTES}"),
+                mend: "put the large part into a document".into(),
             });
         }
         check_name("the action of a change", &self.action)?;

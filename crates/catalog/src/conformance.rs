@@ -249,6 +249,10 @@ async fn metrics_keep_every_float(catalog: Catalog) {
     assert_eq!(catalog.metrics("other", None).await.unwrap(), []);
     let entry = &catalog.audit(AuditQuery::default()).await.unwrap()[0];
     assert_eq!(entry.changes[0]["count"], 1_210);
+    let signs = [-0.0, -f64::NAN, -f64::MIN_POSITIVE].map(|value| metric("signs", 0, value));
+    catalog.commit(change("run:r").metrics(signs)).await.unwrap();
+    let verdict = catalog.verify_audit().await.unwrap();
+    assert!(matches!(verdict, AuditVerdict::Intact { metrics: 1_213, .. }), "{verdict}");
 }
 
 async fn lineage_walks_up_and_down_but_not_sideways(catalog: Catalog) {
@@ -271,6 +275,8 @@ async fn lineage_walks_up_and_down_but_not_sideways(catalog: Catalog) {
     assert_eq!(sorted(catalog.edges_from("table").await.unwrap()), pick(&[1, 2]));
     assert_eq!(sorted(catalog.edges_to("model").await.unwrap()), pick(&[1, 4]));
     assert_eq!(catalog.edges_to("table").await.unwrap().len(), 1, "the same edge twice is one edge");
+    let verdict = catalog.verify_audit().await.unwrap();
+    assert!(matches!(verdict, AuditVerdict::Intact { edges: 5, .. }), "{verdict}");
 }
 
 async fn pages_of_edges_hold_each_once(catalog: Catalog) {
@@ -344,7 +350,7 @@ async fn audit_chain_verifies_and_witnesses(catalog: Catalog) {
     let verdict = catalog.verify_audit().await.unwrap();
 
     let head = catalog.audit_head().await.unwrap();
-    assert_eq!(verdict, AuditVerdict::Intact { head: head.clone(), documents: 2 });
+    assert_eq!(verdict, AuditVerdict::Intact { head: head.clone(), documents: 2, edges: 0, metrics: 0 });
     for known in [&empty, &witness, &head] {
         assert!(catalog.verify_audit_against(known).await.unwrap().is_intact());
     }

@@ -10,7 +10,7 @@
 //! - **No lost update**: a writer says which version it has seen ([`Expect`]), and gets [`Error::Conflict`] when
 //!   somebody was faster.
 //! - **No silent edit**: audit entries form a hash chain that [`Catalog::verify_audit`] follows from the first entry,
-//!   together with the digest of every document that a change wrote.
+//!   together with the digests of the documents, metrics and edges that changes wrote.
 //!
 //! Several processes of one machine may open the same catalog: the server and a command beside it.
 //!

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -114,6 +115,9 @@ pub enum Verb {
         after_help = "Examples:\n  mainspring rollback arrival_delay\n  mainspring rollback arrival_delay --to 2 --reason 'complaints from the gate'"
     )]
     Rollback(RollbackArgs),
+    /// Tell what came of predictions
+    #[command(subcommand)]
+    Labels(LabelsVerb),
     /// Evaluate monitors and show drift and quality by window
     #[command(after_help = "Examples:\n  mainspring monitor\n  mainspring monitor arrival_delay --json")]
     Monitor(MonitorArgs),
@@ -214,12 +218,12 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// The address of the HTTP port [default: 127.0.0.1:7878]
-    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_LISTEN", hide_env_values = true)]
-    pub listen: Option<std::net::SocketAddr>,
+    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_LISTEN", hide_env_values = true, value_parser = address)]
+    pub listen: Option<SocketAddr>,
 
     /// The address of the gRPC port; without it there is none
-    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_GRPC", hide_env_values = true)]
-    pub grpc: Option<std::net::SocketAddr>,
+    #[arg(long, value_name = "ADDRESS", env = "MAINSPRING_GRPC", hide_env_values = true, value_parser = address)]
+    pub grpc: Option<SocketAddr>,
 
     /// Send webhooks also to this machine and to private addresses [default: only to public ones]
     #[arg(long, env = "MAINSPRING_ALLOW_PRIVATE_WEBHOOKS", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
@@ -373,6 +377,25 @@ pub struct RollbackArgs {
     pub reason: String,
 }
 
+/// `labels`.
+#[derive(Debug, Subcommand)]
+pub enum LabelsVerb {
+    /// Push labels from a file; those that are known already are passed over
+    #[command(
+        after_help = "Examples:\n  mainspring labels push returns labels.jsonl\n\nA line of the file is a label, by the prediction's id or by the key of the model's observations:\n  {\"prediction_id\": \"0198...\", \"label\": true}\n  {\"key\": {\"order_id\": \"o99999\"}, \"label\": true, \"known_at\": \"2025-07-20T00:00:00Z\"}"
+    )]
+    Push {
+        /// The model
+        model: String,
+        /// A file of JSON lines
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// `monitor`.
 #[derive(Debug, Args)]
 pub struct MonitorArgs {
@@ -444,9 +467,58 @@ pub struct DemoArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
     /// The address of the HTTP port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
-    pub listen: std::net::SocketAddr,
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878", value_parser = address)]
+    pub listen: SocketAddr,
     /// Replay only so many days after 30 June; the whole half year by default
     #[arg(long, value_name = "N")]
     pub days: Option<u32>,
+}
+
+/// An address to listen on, as numbers or by a name such as `localhost`. A name of several addresses means the first of IPv4,
+/// as it does where clients are told to call it.
+///
+/// # Errors
+/// Words on what cannot be read or found.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}; write an address and a port, as in 127.0.0.1:7878 or localhost:7878"))?;
+    first_of_version_4(found).ok_or_else(|| format!("`{text}` is a name without an address"))
+}
+
+fn first_of_version_4(found: impl Iterator<Item = SocketAddr>) -> Option<SocketAddr> {
+    let found: Vec<SocketAddr> = found.collect();
+    found.iter().find(|address| address.is_ipv4()).or(found.first()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_govern::check_bind;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_numbers_or_names_and_whether_others_reach_them_is_judged_by_what_they_mean() {
+        let local = address("localhost:7878").unwrap();
+        assert!(local.ip().is_loopback() && local.port() == 7878, "{local}");
+        check_bind(local, false).unwrap();
+        for (text, is_open) in [("127.0.0.1:0", true), ("[::1]:80", true), ("0.0.0.0:80", false), ("[::]:80", false)] {
+            let numbers = address(text).unwrap();
+
+            assert_eq!(numbers, text.parse().unwrap());
+            assert_eq!(check_bind(numbers, false).is_ok(), is_open, "{text}");
+        }
+        for wrong in ["localhost", "7878", "localhost:port", "localhost:70000", ""] {
+            assert!(address(wrong).unwrap_err().contains("127.0.0.1:7878"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn of_several_addresses_of_a_name_the_first_of_version_4_is_meant() {
+        let all: Vec<SocketAddr> = ["[::1]:1", "127.0.0.1:1", "127.0.0.2:1"].map(|text| text.parse().unwrap()).into();
+
+        assert_eq!(first_of_version_4(all.iter().copied()), Some(all[1]));
+        assert_eq!(first_of_version_4(all[..1].iter().copied()), Some(all[0]));
+        assert_eq!(first_of_version_4(std::iter::empty()), None);
+    }
 }

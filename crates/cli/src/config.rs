@@ -9,7 +9,7 @@ use mainspring_govern::Authorizer;
 use mainspring_spec::{Project, QueryLimits, Target};
 use serde::Serialize;
 
-use crate::args::Cli;
+use crate::args::{self, Cli};
 use crate::output::Failure;
 
 /// The folder inside a project that holds everything the program knows.
@@ -112,7 +112,7 @@ impl Place {
             Some(text) => mainspring_lake::parse_memory(text).context("memory")?,
         };
         let address = |key: &str, text: &String| -> anyhow::Result<SocketAddr> {
-            text.parse().with_context(|| format!("`{key}: {text}` is no address such as 127.0.0.1:7878"))
+            args::address(text).map_err(|reason| anyhow!("`{key}: {text}`: {reason}"))
         };
         let listen = target.listen.as_ref().map(|text| address("listen", text)).transpose()?;
         let grpc = target.grpc.as_ref().map(|text| address("grpc", text)).transpose()?;

@@ -223,12 +223,18 @@ fn version(view: &views::VersionView) -> Vec<String> {
         version.model.clone(),
         count(version.version),
         view.aliases.join(", "),
-        if view.passes { "pass" } else { "fail" }.into(),
+        gates(view),
         metrics(&version.metrics),
         maybe(version.train_rows(), count),
         time(version.created_at),
         maybe(version.run.clone(), |run| run),
     ]
+}
+
+/// `pass`, or what the gates that are missed say: `fail: auc is 0.6100, the gate asks for at least 0.7`.
+fn gates(view: &views::VersionView) -> String {
+    let missed: Vec<&str> = view.judged.iter().filter(|gate| !gate.passed).map(|gate| gate.reason.as_str()).collect();
+    if view.passes { "pass".into() } else { cut(&format!("fail: {}", missed.join("; "))) }
 }
 
 const EXPERIMENTS: &[Column] = &[

@@ -65,6 +65,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Deploy(args) => verbs::deploy(&place, args).await,
         Verb::Promote(args) => verbs::promote(&place, args).await,
         Verb::Rollback(args) => verbs::rollback(&place, args).await,
+        Verb::Labels(verb) => verbs::labels(&place, verb).await,
         Verb::Monitor(args) => verbs::monitor(&place, args).await,
         Verb::Audit(verb) => verbs::audit(&place, verb).await,
         Verb::Key(verb) => verbs::key(&place, verb).await,

@@ -1,5 +1,6 @@
 //! Words and tables on a terminal: data to stdout, talk to stderr, readable without colour.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -172,8 +173,12 @@ pub fn start_logging(verbose: u8, serving: bool) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MAINSPRING_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(fallback));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if serving && !std::io::stderr().is_terminal() {
+    let is_terminal = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_coloured(is_terminal, std::env::var_os("NO_COLOR").as_deref()))
+        .with_writer(std::io::stderr);
+    let started = if serving && !is_terminal {
         log.json().flatten_event(true).try_init()
     } else {
         log.with_target(false).compact().try_init()
@@ -181,9 +186,22 @@ pub fn start_logging(verbose: u8, serving: bool) {
     debug_assert!(started.is_ok(), "the log was started twice");
 }
 
+/// Whether the log may hold colours: they are for eyes, and in a file they are rubbish. See <https://no-color.org>.
+fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_is_coloured_on_a_terminal_alone_and_not_where_that_is_not_wanted() {
+        assert!(is_coloured(true, None));
+        assert!(is_coloured(true, Some(OsStr::new(""))));
+        assert!(!is_coloured(true, Some(OsStr::new("1"))));
+        assert!(!is_coloured(false, None));
+    }
 
     #[test]
     fn counts_are_grouped_by_thousands() {

@@ -12,6 +12,10 @@ use crate::output::{BAD, GOOD, SOFT, WARN, count, talk};
 
 /// How often a bar is looked at.
 const FRAME: Duration = Duration::from_millis(100);
+/// The longest figure that is a text: two lines of a terminal.
+const FIGURE_CHARS: usize = 160;
+/// Figures that are there only when something is to be looked at, though the task did what it is for.
+const WARNINGS: [&str; 3] = ["broken", "files_refused", "gates_missed"];
 
 /// A bar on long work that is shown only on a terminal.
 pub fn bar(total: u64) -> ProgressBar {
@@ -83,7 +87,11 @@ fn say(bars: &MultiProgress, line: &str) {
 /// One line on a task that ended.
 pub fn line(record: &TaskRun) -> String {
     let seconds = record.seconds().map_or_else(String::new, |seconds| format!("{seconds:.1} s"));
+    let is_done = matches!(record.state, TaskState::Succeeded | TaskState::Unchanged);
     let words = match record.state {
+        _ if is_done && WARNINGS.iter().any(|name| record.outputs.contains_key(*name)) => {
+            format!("{WARN}warn{WARN:#} ")
+        }
         TaskState::Succeeded => format!("{GOOD}done{GOOD:#} "),
         TaskState::Unchanged => format!("{SOFT}same{SOFT:#} "),
         TaskState::Blocked => format!("{WARN}held{WARN:#} "),
@@ -97,6 +105,14 @@ pub fn line(record: &TaskRun) -> String {
     format!("  {words}  {:<36} {seconds:>8}   {told}", record.task.to_string())
 }
 
+/// Texts such as why a gate was missed; the whole of them is in `run --json` and in the log of the attempt.
+fn cut(text: &str) -> String {
+    if text.chars().count() <= FIGURE_CHARS {
+        return text.to_owned();
+    }
+    text.chars().take(FIGURE_CHARS - 1).chain(['…']).collect()
+}
+
 /// The outputs of a task as words: `336,776 rows_landed, 12 rows_quarantined`.
 fn figures(record: &TaskRun) -> String {
     let figure = |(name, value): (&String, &serde_json::Value)| {
@@ -106,9 +122,38 @@ fn figures(record: &TaskRun) -> String {
                 Some(whole) => Some(format!("{name} {}", count(whole))),
                 None => number.as_f64().map(|real| format!("{name} {real:.4}")),
             },
-            serde_json::Value::String(text) if !text.is_empty() && text.len() < 40 => Some(format!("{name} {text}")),
+            serde_json::Value::String(text) if !text.is_empty() => Some(format!("{name} {}", cut(text))),
             _ => None,
         }
     };
     record.outputs.iter().filter_map(figure).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_flow::{Figures, TaskKind};
+
+    use super::*;
+
+    fn done(outputs: Figures) -> TaskRun {
+        let task = Task { kind: TaskKind::Train, name: "m".into() };
+        TaskRun { run: "r".into(), task, state: TaskState::Succeeded, attempts: vec![], outputs }
+    }
+
+    #[test]
+    fn what_a_gate_asks_for_is_told_and_marked() {
+        let reason = "auc is 0.6100, the gate asks for at least 0.7";
+
+        let refused = line(&done(Figures::from([("gates_missed".to_owned(), serde_json::Value::from(reason))])));
+        let live = line(&done(Figures::from([("promotion".to_owned(), serde_json::Value::from("live"))])));
+
+        assert!(refused.contains("warn") && refused.contains(&format!("gates missed {reason}")), "{refused}");
+        assert!(live.contains("done") && live.contains("promotion live"), "{live}");
+    }
+
+    #[test]
+    fn a_long_figure_is_cut_between_characters() {
+        assert_eq!(cut(&"ü".repeat(500)).chars().count(), FIGURE_CHARS);
+        assert_eq!(cut("short"), "short");
+    }
 }

@@ -14,7 +14,7 @@ use mainspring_lake::{At, Lake, TableName};
 use mainspring_spec::{DataType, FeatureView, Field, Project, ViewKind};
 
 use crate::error::{Error, Result};
-use crate::schema::{EVENT_TIME, KNOWN_AT, ROW_ID, ViewSchema, feature_fields, fingerprint, operand_column};
+use crate::schema::{EVENT_TIME, KNOWN_AT, ROW_ID, ViewSchema, feature_fields, fingerprint};
 use crate::value::{arrow_type, declared_type};
 
 /// The start of the names of columns that only go into the row id.
@@ -121,7 +121,7 @@ pub(crate) fn of_events(project: &Project, view: &FeatureView, events: DataFrame
     let mut payload: Vec<String> = vec![];
     for aggregate in &view.aggregates {
         let Some(of) = &aggregate.of else { continue };
-        let name = operand_column(view, of);
+        let name = view.operand_column(of);
         if payload.iter().any(|known| known == name) {
             continue;
         }

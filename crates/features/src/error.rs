@@ -150,7 +150,9 @@ pub enum Error {
         table: String,
     },
     /// A view that the model needs is not in the online store.
-    #[error("feature view `{view}` has `online: false`, so it cannot be looked up when serving; remove that line")]
+    #[error(
+        "feature view `{view}` is not kept online, so it cannot be looked up when serving; remove `online: false`, or give it an `entity:` to look it up by"
+    )]
     NotOnline {
         /// The view.
         view: String,

@@ -45,7 +45,7 @@ mod tests;
 mod value;
 
 pub use backfill::BackfillReport;
-pub use check::{CheckReport, MISMATCHES_SHOWN, Mismatch};
+pub use check::{CheckReport, MISMATCHES_SHOWN, Mismatch, VersionInputs};
 pub use dry_run::dry_run;
 pub use error::{Error, Result};
 pub use fold::{Fold, LatestFold, Tail, WindowFold};

@@ -332,7 +332,7 @@ impl Compiler<'_> {
                 schema: schema.clone(),
                 keys,
                 features: features.clone(),
-                online: view.online,
+                online: view.is_served_online(),
             });
         }
         let mut plan = FeaturePlan { fields: self.fields, views, outputs: vec![] };

@@ -1,6 +1,7 @@
 //! What a stored view looks like: its table's columns, its features with their types, and its fold.
 
 use mainspring_catalog::Document;
+pub use mainspring_spec::EVENT_TIME;
 use mainspring_spec::{DataType, FeatureView, Field, Project, ViewKind};
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +11,6 @@ use crate::fold::{Fold, LatestFold, WindowFold};
 
 /// The column that orders rows of equal times, and tells equal rows apart.
 pub const ROW_ID: &str = "row_id";
-/// The event time's column in tables of windowed views.
-pub const EVENT_TIME: &str = "event_time";
 /// The column of windowed views that says when an event became known.
 pub const KNOWN_AT: &str = "known_at";
 
@@ -83,7 +82,7 @@ impl ViewSchema {
                         .find(|(aggregate, window)| aggregate.feature_name(*window) == *feature)
                         .ok_or_else(|| self.unknown(feature))?;
                     let column = match &aggregate.of {
-                        Some(of) => Some(self.payload_column(operand_column(view, of))?),
+                        Some(of) => Some(self.payload_column(view.operand_column(of))?),
                         None => None,
                     };
                     fold.push(window.as_micros(), aggregate.function, column);
@@ -106,11 +105,6 @@ impl ViewSchema {
     }
 }
 
-/// The column in which a windowed view's table keeps an operand: named for the first aggregate of it.
-pub(crate) fn operand_column<'a>(view: &'a FeatureView, of: &str) -> &'a str {
-    view.aggregates.iter().find(|aggregate| aggregate.of.as_deref() == Some(of)).map_or("", |aggregate| &aggregate.name)
-}
-
 /// The features of a view whose payload has these types.
 pub(crate) fn feature_fields(view: &FeatureView, payload: &[Field]) -> Result<Vec<Field>> {
     let type_of = |name: &str| payload.iter().find(|field| field.name == name).map(|field| field.data_type);
@@ -130,7 +124,7 @@ pub(crate) fn feature_fields(view: &FeatureView, payload: &[Field]) -> Result<Ve
         ViewKind::Windowed => {
             let mut fields = vec![];
             for aggregate in &view.aggregates {
-                let of = aggregate.of.as_deref().and_then(|of| type_of(operand_column(view, of)));
+                let of = aggregate.of.as_deref().and_then(|of| type_of(view.operand_column(of)));
                 let data_type = aggregate_type(aggregate.function, of).ok_or_else(|| Error::Aggregate {
                     view: view.name.clone(),
                     aggregate: aggregate.name.clone(),
@@ -177,7 +171,7 @@ pub(crate) fn fingerprint(project: &Project, view: &FeatureView) -> String {
         view.from,
         view.filter,
         operands,
-        operands.iter().map(|of| operand_column(view, of)).collect::<Vec<_>>(),
+        operands.iter().map(|of| view.operand_column(of)).collect::<Vec<_>>(),
         view.event_time,
         view.known_at,
         source.map(|source| (&source.event_time, &source.known_at, &source.key)),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use mainspring_spec::{ObjectKind, ObjectRef, Project, ViewKind};
+use mainspring_spec::{FeatureView, ObjectKind, ObjectRef, Project, ViewKind};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -126,8 +126,8 @@ impl TaskGraph {
                 gather(project, &direct, needed, &mut needs);
             }
             graph.push(task.clone(), needs)?;
-            if task.kind == TaskKind::Backfill && project.feature_views.get(&task.name).is_some_and(|view| view.online)
-            {
+            let is_served = || project.feature_views.get(&task.name).is_some_and(FeatureView::is_served_online);
+            if task.kind == TaskKind::Backfill && is_served() {
                 graph.push(Task::new(TaskKind::Materialize, &task.name), BTreeSet::from([task]))?;
             }
         }
@@ -208,7 +208,7 @@ fn tasks_named(project: &Project, target: &str) -> Result<Vec<Task>> {
         known = true;
         if view.kind() != ViewKind::Request {
             tasks.push(Task::new(TaskKind::Backfill, name));
-            if view.online {
+            if view.is_served_online() {
                 tasks.push(Task::new(TaskKind::Materialize, name));
             }
         }
@@ -239,9 +239,7 @@ fn tasks_of_endpoint(project: &Project, model: &str) -> Vec<Task> {
     let mut tasks = vec![Task::new(TaskKind::Train, model)];
     if let Ok(resolved) = project.resolve_model(model) {
         let views = project.views_used(&resolved);
-        let online = |view: &String| {
-            project.feature_views.get(view).is_some_and(|view| view.online && view.kind() != ViewKind::Request)
-        };
+        let online = |view: &String| project.feature_views.get(view).is_some_and(FeatureView::is_served_online);
         tasks.extend(views.into_iter().filter(online).map(|view| Task::new(TaskKind::Materialize, view)));
     }
     tasks
@@ -260,4 +258,36 @@ fn unknown(project: &Project, name: &str) -> Error {
         _ => String::new(),
     };
     Error::UnknownTarget { name: name.to_owned(), hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_table_is_computed_and_not_brought_online() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("mainspring.yaml", "project: p\n");
+        write(
+            "sources/s.yaml",
+            "source: orders\npath: orders.csv\nkey: [id]\nevent_time: at\ncolumns:\n- {name: id, type: int64}\n- {name: at, type: timestamp}\n- {name: amount, type: float64}\n",
+        );
+        write(
+            "features/f.yaml",
+            "feature_view: big_orders\nsql: select id, at, amount from orders where amount > 50\nevent_time: at\n",
+        );
+        let project = mainspring_spec::load(folder.path()).unwrap();
+
+        let all = TaskGraph::of(&project, &[]).unwrap();
+        let named = TaskGraph::of(&project, &["big_orders".into()]).unwrap();
+
+        let names = |graph: &TaskGraph| graph.order().iter().map(Task::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&all), ["ingest:orders", "backfill:big_orders"]);
+        assert_eq!(names(&named), names(&all));
+    }
 }

@@ -21,6 +21,7 @@ mod error;
 mod event;
 mod graph;
 pub mod lease;
+mod may_pass;
 mod online;
 pub mod openlineage;
 mod platform;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray,
     new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
@@ -23,7 +23,8 @@ use mainspring_spec::DataType;
 
 use crate::types::arrow_type;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 /// Up to here every integer is a 64-bit float.
 const EXACT_FLOAT: i64 = 1 << 53;
 
@@ -37,7 +38,7 @@ enum Plain {
     Text,
     Timestamp,
     Date,
-    /// A list or struct, which becomes JSON text.
+    /// A list, struct or map, which becomes JSON text.
     Nested,
 }
 
@@ -153,8 +154,16 @@ fn plain(from: &ArrowType) -> Option<Plain> {
         ArrowType::List(_) | ArrowType::LargeList(_) | ArrowType::FixedSizeList(..) | ArrowType::Struct(_) => {
             Plain::Nested
         }
+        ArrowType::Map(entries, _) if has_text_keys(entries) => Plain::Nested,
         _ => return None,
     })
+}
+
+/// Whether a map's keys can be those of a JSON object.
+fn has_text_keys(entries: &Field) -> bool {
+    let ArrowType::Struct(fields) = entries.data_type() else { return false };
+    let key = fields.first().map(|key| key.data_type());
+    key.is_some_and(|key| matches!(key, ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View))
 }
 
 /// The declared type that holds a file's type best, for inference; `None` when none does.
@@ -196,13 +205,17 @@ fn simplify(array: &ArrayRef, plain: Plain, to: DataType) -> Result<ArrayRef, Ar
     cast_with_options(array, &target, &options)
 }
 
-/// Each value as JSON on one line. Numbers are written as 64-bit floats, so that they read back as what they were.
+/// Each value as JSON on one line. Numbers are written as 64-bit floats, so that they read back as what they were; lists of
+/// instants as seconds since 1970, which is what clients push.
 fn json_texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     const NAME: &str = "v";
     let wide = match array.data_type() {
         ArrowType::List(item) if item.data_type().is_floating() => {
             let item = Field::new(item.name(), ArrowType::Float64, true);
             cast_with_options(array, &ArrowType::List(Arc::new(item)), &CastOptions::default())?
+        }
+        ArrowType::List(item) if matches!(item.data_type(), ArrowType::Timestamp(..)) => {
+            Arc::new(in_seconds(array.as_list(), item)?)
         }
         _ => Arc::clone(array),
     };
@@ -219,6 +232,21 @@ fn json_texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
         value.filter(|_| array.is_valid(row))
     });
     Ok(texts.collect())
+}
+
+/// Lists of instants as lists of seconds: whole numbers, unless some instant lies between two seconds.
+fn in_seconds(lists: &ListArray, item: &Field) -> Result<ListArray, ArrowError> {
+    let instant = ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let micros = cast_with_options(lists.values(), &instant, &CastOptions::default())?;
+    let micros = micros.as_primitive::<TimestampMicrosecondType>();
+    let is_whole = micros.iter().flatten().all(|micros| micros % MICROS_PER_SECOND == 0);
+    let seconds: ArrayRef = if is_whole {
+        Arc::new(micros.unary::<_, Int64Type>(|micros| micros / MICROS_PER_SECOND))
+    } else {
+        Arc::new(micros.unary::<_, Float64Type>(|micros| micros as f64 / MICROS_PER_SECOND as f64))
+    };
+    let item = Field::new(item.name(), seconds.data_type().clone(), true);
+    ListArray::try_new(Arc::new(item), lists.offsets().clone(), seconds, lists.nulls().cloned())
 }
 
 /// The values that were there before and are null now.
@@ -356,6 +384,33 @@ mod tests {
         // as JSON, which is text
         assert!(Cast::plan(&ArrowType::new_list(ArrowType::Int64, true), DataType::String).is_ok());
         assert!(Cast::plan(Int32Array::from(vec![1]).data_type(), DataType::Float64).is_ok());
+    }
+
+    #[test]
+    fn lists_of_instants_become_seconds_and_maps_become_objects() {
+        use arrow::array::{ListBuilder, MapBuilder, StringBuilder, TimestampMicrosecondBuilder};
+
+        let mut instants = ListBuilder::new(TimestampMicrosecondBuilder::new());
+        instants.append_value([Some(1_795_748_414_000_000_i64), None]);
+        instants.append_null();
+        instants.append(true);
+        let (array, failed) = cast(Arc::new(instants.finish()), DataType::String);
+        let texts: Vec<Option<&str>> = array.as_string::<i32>().iter().collect();
+        assert_eq!((texts, failed.len()), (vec![Some("[1795748414,null]"), None, Some("[]")], 0));
+
+        let mut between = ListBuilder::new(TimestampMicrosecondBuilder::new());
+        between.append_value([Some(1_500_000_i64)]);
+        let (array, _) = cast(Arc::new(between.finish()), DataType::String);
+        assert_eq!(array.as_string::<i32>().value(0), "[1.5]");
+
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+        maps.keys().append_value("colour");
+        maps.values().append_value("blue");
+        maps.append(true).unwrap();
+        maps.append(false).unwrap();
+        let (array, failed) = cast(Arc::new(maps.finish()), DataType::String);
+        let texts: Vec<Option<&str>> = array.as_string::<i32>().iter().collect();
+        assert_eq!((texts, failed.len()), (vec![Some(r#"{"colour":"blue"}"#), None], 0));
     }
 
     #[test]

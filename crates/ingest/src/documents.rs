@@ -5,6 +5,7 @@ use mainspring_catalog::{Document, MAX_DOCUMENT_BYTES};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::{Profile, Sketch};
+use crate::reading::Reading;
 use crate::report::CheckResult;
 
 /// A file's content that was read for a source. One record per name and content, so that the same content under a new
@@ -25,6 +26,10 @@ pub struct IngestedFile {
     pub state: FileState,
     /// How many times this content landed under this name: more than once only in a source with a key, when the file had another content between.
     pub landings: i64,
+    /// Its place among the files of one version, which are many when all files were read again: the order in which
+    /// rows of one key replaced each other.
+    #[serde(default)]
+    pub place: u64,
     /// When it was read.
     pub ingested_at: Timestamp,
 }
@@ -43,6 +48,12 @@ pub enum FileState {
         rows_landed: u64,
         /// Rows in the quarantine table.
         rows_quarantined: u64,
+        /// Rows left out by checks with `on_fail: drop`.
+        #[serde(default)]
+        rows_dropped: u64,
+        /// Rows in whose place a later row of their key landed.
+        #[serde(default)]
+        rows_superseded: u64,
     },
     /// Its content had landed under another name.
     Copy {
@@ -116,6 +127,49 @@ impl Document for TableVersion {
 
     fn parent(&self) -> Option<String> {
         Some(self.table.clone())
+    }
+}
+
+/// How a table stands with its source's rules: as its rows were judged at the last ingest that landed any, and as it was
+/// itself judged at the last ingest of all. A table gets old by itself, so this may be newer than its newest version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgedTable {
+    /// The table, `sources.flights`.
+    pub table: String,
+    /// When a result was last another than before.
+    pub at: Timestamp,
+    /// The results.
+    pub checks: Vec<CheckResult>,
+}
+
+impl Document for JudgedTable {
+    const KIND: &'static str = "judged_table";
+
+    fn id(&self) -> String {
+        self.table.clone()
+    }
+}
+
+/// How the rows of a table were made of its files, so that a later declaration is known to make others of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TableReading {
+    pub table: String,
+    /// The reading that made the rows.
+    pub reading: Reading,
+    /// How often all files were read again, or were begun to be. Part of the names of writes: what landed before the
+    /// table was made anew has to land again.
+    pub rereads: i64,
+    /// The fingerprint of the reading by which all files are being read again. It is written before the table is, and
+    /// taken back after: while it stands here, the rows may be of either reading.
+    #[serde(default)]
+    pub under_way: Option<String>,
+}
+
+impl Document for TableReading {
+    const KIND: &'static str = "table_reading";
+
+    fn id(&self) -> String {
+        self.table.clone()
     }
 }
 

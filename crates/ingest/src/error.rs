@@ -113,6 +113,16 @@ pub enum Error {
         /// Which rows, and what is wrong with them.
         reason: String,
     },
+    /// The source is declared so that its rows would be others, and they cannot be read again.
+    #[error(
+        "source `{name}` has rows that clients pushed, which cannot be read again although {reason}; take that change out of the source, or declare it as another source with a name of its own and push there from now on"
+    )]
+    PushedRows {
+        /// The source.
+        name: String,
+        /// What has changed in its declaration.
+        reason: String,
+    },
     /// A computation over rows failed.
     #[error("cannot compute over the rows of source `{name}`: {reason}")]
     Compute {

@@ -165,6 +165,7 @@ impl FileLanding<'_> {
             profiler: None,
             has_landed: landed_before.is_some(),
             rows_expected: 0,
+            rows_before: 0,
             progress: &mainspring_lake::NoProgress,
         };
         match landing.run(opened).await {
@@ -198,6 +199,7 @@ impl FileLanding<'_> {
             profiler: Some(&profiler),
             has_landed: landed_before.is_some(),
             rows_expected: 0,
+            rows_before: 0,
             progress,
         };
         let write = async {
@@ -254,7 +256,8 @@ impl FileLanding<'_> {
     }
 }
 
-fn notes(tally: &Tally) -> Vec<String> {
+/// What else is worth saying of a file that landed.
+pub(crate) fn notes(tally: &Tally) -> Vec<String> {
     if tally.ignored.is_empty() {
         return vec![];
     }

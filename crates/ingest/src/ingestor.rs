@@ -6,19 +6,21 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Change, Edge, Expect, ListQuery, Principal};
 use mainspring_lake::{At, Lake, Progress, TableName, WriteId};
-use mainspring_spec::{FileFormat, Project, Rule, Source};
+use mainspring_spec::{FileFormat, PUSH_ID, Project, Rule, Source};
 
-use crate::check::Test;
 use crate::content::{WriteName, sha256};
-use crate::documents::{FileState, IngestedFile, TableSketch, TableVersion};
+use crate::documents::{FileState, IngestedFile, JudgedTable, TableReading, TableSketch, TableVersion};
 use crate::file::{Attempt, FileLanding};
+use crate::judged::judge_freshness;
 use crate::keys::KeySet;
 use crate::known::{Known, VALUES_MAX};
 use crate::landing::Tally;
 use crate::plan::Plan;
-use crate::profile::{Profile, Sketch};
+use crate::profile::Sketch;
 use crate::read::{FileRef, format_of, locate};
-use crate::report::{CheckResult, FileOutcome, FileReport, IngestReport};
+use crate::reading::Reading;
+use crate::report::{FileOutcome, FileReport, IngestReport};
+use crate::reread::Reread;
 use crate::types::column_type;
 use crate::{Error, Result};
 
@@ -32,14 +34,14 @@ pub type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
 #[derive(Clone)]
 pub struct Ingestor {
     pub(crate) lake: Lake,
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
     project: Arc<Project>,
     hook: Option<Hook>,
 }
 
 /// How a file is recognised that was read before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recognition {
+pub(crate) enum Recognition {
     /// One of the same name, size and time is taken for the same.
     BySizeAndTime,
     /// Its content is read.
@@ -47,15 +49,19 @@ enum Recognition {
 }
 
 /// An ingest on its way.
-struct Run {
-    plan: Arc<Plan>,
-    table: TableName,
-    version: Option<u64>,
-    records: Vec<IngestedFile>,
-    recognition: Recognition,
+pub(crate) struct Run {
+    pub plan: Arc<Plan>,
+    pub table: TableName,
+    pub version: Option<u64>,
+    pub records: Vec<IngestedFile>,
+    pub recognition: Recognition,
+    /// How often all files were read again.
+    pub rereads: i64,
     /// What the table holds; `None` until a file asks.
-    known: Option<Known>,
-    tally: Tally,
+    pub known: Option<Known>,
+    pub tally: Tally,
+    /// Whether the tally is of rows that landed in this ingest.
+    pub has_landed: bool,
 }
 
 impl Ingestor {
@@ -85,6 +91,9 @@ impl Ingestor {
     /// is killed at any moment and the ingest is run again. A file whose content changed is read anew: with a `key` its
     /// rows replace those of the same key, without one they are added, and the report says so.
     ///
+    /// When the source is declared so that the rows that landed would be others (types, key, derived columns), all files
+    /// are first read again, into one version of the table. Those that cannot be are refused, and then nothing is done.
+    ///
     /// # Errors
     /// When the source cannot be compiled or found, or the lake or catalog fails. A bad file is no error: it is refused,
     /// the report says why, and the others land.
@@ -93,7 +102,8 @@ impl Ingestor {
     }
 
     /// As [`ingest`](Self::ingest), and reads the content of every file again instead of trusting that one of the same
-    /// size and time is the same. What has landed does not land twice.
+    /// size and time is the same. What has landed does not land twice. When all files have to be read again, those whose
+    /// content has changed are taken as they are now, without the rows that only the earlier content had.
     ///
     /// # Errors
     /// As [`ingest`](Self::ingest).
@@ -115,7 +125,7 @@ impl Ingestor {
     ) -> Result<IngestReport> {
         let source = self.source(source)?;
         if source.is_pushed() {
-            return self.ingest_pushed(source).await;
+            return self.ingest_pushed(source, principal).await;
         }
         let table = table_name(&source.name)?;
         let version = self.lake.version(&table).await?;
@@ -128,27 +138,78 @@ impl Ingestor {
         let referenced = self.referenced(source).await?;
         let plan = Arc::new(Plan::compile(source, &self.lake.session().state(), &referenced)?);
         let tally = Tally::new(&plan);
-        let mut run = Run { plan, table, version, records, recognition, known: None, tally };
+        let mut run =
+            Run { plan, table, version, records, recognition, rereads: 0, known: None, tally, has_landed: false };
+        let mut again: BTreeMap<String, FileReport> = BTreeMap::new();
+        let reading = self.table_reading(source, &run.table, version).await?;
+        run.rereads = reading.rereads;
+        if let Some(reason) = outdated(&reading, source, version) {
+            self.refuse_pushed_rows(source, &run.table, &reason).await?;
+            match self.reread(&mut run, &files, &reading, &reason, principal, progress).await? {
+                Reread::Refused(files) => return Ok(run.report(files)),
+                Reread::Done(files) => again.extend(files.into_iter().map(|report| (report.uri.clone(), report))),
+            }
+        } else {
+            self.keep_reading(reading, source, principal).await?;
+        }
         let mut reports = Vec::with_capacity(files.len());
         for file in &files {
-            let report = self.ingest_file(&mut run, file, principal, progress).await?;
+            let mut report = self.ingest_file(&mut run, file, principal, progress).await?;
+            if let Some(again) = again.remove(&file.uri).filter(|_| report.outcome == FileOutcome::Unchanged) {
+                report = again;
+            }
             tracing::info!(source = source.name, file = report.uri, outcome = ?report.outcome, "ingested a file");
             reports.push(report);
         }
-        let mut checks = run.tally.results(&run.plan);
-        self.judge_freshness(&run, &mut checks).await?;
-        Ok(IngestReport {
-            source: source.name.clone(),
-            table: run.table.to_string(),
-            version: run.version,
-            files: reports,
-            rows_read: run.tally.read,
-            rows_landed: run.tally.landed,
-            rows_superseded: run.tally.superseded,
-            rows_quarantined: run.tally.quarantined,
-            rows_dropped: run.tally.dropped,
-            checks,
-        })
+        let checks = self.judge_table(&run, principal).await?;
+        Ok(IngestReport { checks, ..run.report(reports) })
+    }
+
+    /// How the rows of a table were made; of a table that is not there, as its rows will be.
+    pub(crate) async fn table_reading(
+        &self,
+        source: &Source,
+        table: &TableName,
+        version: Option<u64>,
+    ) -> Result<TableReading> {
+        let kept = self.catalog.get::<TableReading>(&table.to_string()).await?.map(|stored| stored.document);
+        let rereads = kept.as_ref().map_or(0, |kept| kept.rereads);
+        let reading = match (version, kept) {
+            (Some(_), Some(kept)) => return Ok(kept),
+            (Some(version), None) => {
+                let columns = self.lake.schema(table, At::Version(version)).await?;
+                Reading::of_table(&columns, source)
+            }
+            (None, _) => Reading::of(source),
+        };
+        Ok(TableReading { table: table.to_string(), reading, rereads, under_way: None })
+    }
+
+    /// Keeps how a table's rows are made from now on, where no row that landed would be another one by it.
+    pub(crate) async fn keep_reading(
+        &self,
+        before: TableReading,
+        source: &Source,
+        principal: &Principal,
+    ) -> Result<()> {
+        let kept = self.catalog.get::<TableReading>(&before.table).await?.map(|stored| stored.document);
+        let now = TableReading { reading: Reading::of(source), under_way: None, ..before };
+        if kept.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        let change = Change::new(principal, "ingest.declare", format!("source:{}", source.name));
+        self.catalog.commit(change.put(&now, Expect::Any)?).await?;
+        Ok(())
+    }
+
+    /// Rows that clients pushed are in no file: a table that holds some cannot be made anew.
+    pub(crate) async fn refuse_pushed_rows(&self, source: &Source, table: &TableName, reason: &str) -> Result<()> {
+        let has_numbers = self.lake.schema(table, At::Latest).await?.column_with_name(PUSH_ID).is_some();
+        let was_pushed = has_numbers && source.columns.iter().all(|column| column.name != PUSH_ID);
+        if (was_pushed || source.is_pushed()) && self.lake.statistics(table).await?.rows > 0 {
+            return Err(Error::PushedRows { name: source.name.clone(), reason: reason.to_owned() });
+        }
+        Ok(())
     }
 
     fn source(&self, name: &str) -> Result<&Source> {
@@ -230,6 +291,7 @@ impl Ingestor {
             modified_at: file.modified_at,
             state: FileState::Refused { reason: String::new() },
             landings: 1,
+            place: 0,
             ingested_at: Timestamp::now(),
         };
         let twin = run.records.iter().find(|other| other.sha256 == sha256 && other.is_landed()).cloned();
@@ -250,7 +312,7 @@ impl Ingestor {
         let attempt = match first {
             Some(attempt) => attempt,
             None => {
-                let id = write_id(&record.source, &sha256, record.landings);
+                let id = write_id(&record.source, &sha256, record.landings, run.rereads);
                 let landed_before = self.lake.landed(&run.table, &id).await?;
                 let name = WriteName::known(id);
                 let (plan, table) = (&run.plan, &run.table);
@@ -281,15 +343,11 @@ impl Ingestor {
                             .into()
                     });
                 }
-                record.state = FileState::Landed {
-                    version: landed.version,
-                    rows_read: landed.tally.read,
-                    rows_landed: landed.tally.landed,
-                    rows_quarantined: landed.tally.quarantined,
-                };
-                self.record_landing(run, record, &landed, principal).await?;
+                record.state = FileState::landed(landed.version, &landed.tally);
                 run.version = Some(landed.version);
                 run.tally.add(&landed.tally);
+                run.has_landed = true;
+                self.record_landing(run, record, &landed, principal).await?;
                 Ok(report(FileOutcome::Landed { version: landed.version, rows: landed.tally.landed }, notes))
             }
         }
@@ -306,10 +364,10 @@ impl Ingestor {
         progress: &dyn Progress,
     ) -> Result<(String, Option<Attempt>)> {
         let (namer, name) = WriteName::awaited();
-        let (plan, table) = (&run.plan, &run.table);
+        let (plan, table, rereads) = (&run.plan, &run.table, run.rereads);
         let naming = async {
             let sha256 = sha256(file).await?;
-            let id = write_id(&plan.source.name, &sha256, 1);
+            let id = write_id(&plan.source.name, &sha256, 1, rereads);
             let landed_before = self.lake.landed(table, &id).await?;
             namer.tell(Some(id).filter(|_| landed_before.is_none()));
             Ok::<_, Error>((sha256, landed_before))
@@ -345,6 +403,11 @@ impl Ingestor {
         let table = run.table.to_string();
         let sketch = self.sketch_after(run, landed).await?;
         let profile = sketch.profile();
+        let (mut of_file, mut of_run) = (landed.tally.results(&run.plan), run.tally.results(&run.plan));
+        for checks in [&mut of_file, &mut of_run] {
+            judge_freshness(&run.plan, Some(&profile), checks);
+        }
+        let judged = JudgedTable { table: table.clone(), at: Timestamp::now(), checks: of_run };
         let version = TableVersion {
             table: table.clone(),
             version: landed.version,
@@ -355,13 +418,14 @@ impl Ingestor {
             by: principal.to_string(),
             files: vec![record.uri.clone()],
             profile: Some(profile),
-            checks: landed.tally.results(&run.plan),
+            checks: of_file,
         };
         let node = format!("table:{table}@{}", landed.version);
         let mut change = Change::new(principal, "ingest.land", node.clone())
             .detail(serde_json::json!({"file": record.uri, "sha256": record.sha256, "state": record.state}))
             .put(&record, Expect::Any)?
             .put(&version, Expect::Any)?
+            .put(&judged, Expect::Any)?
             .put(&TableSketch::fitting(&table, sketch, || crate::file::empty_sketch(&run.plan)), Expect::Any)?
             .edge(Edge::new(format!("file:{}", record.uri), node.clone(), "ingested"))
             .edge(Edge::new(format!("source:{}", record.source), node.clone(), "declared"));
@@ -397,52 +461,59 @@ impl Ingestor {
             rows.map_err(|e| Error::Compute { name: run.plan.source.name.clone(), reason: e.strip_backtrace() })?;
         Ok(rows as u64)
     }
+}
 
-    async fn newest_profile(&self, run: &Run) -> Result<Option<Profile>> {
-        let newest = ListQuery { limit: Some(1), ..ListQuery::of(run.table.to_string()).newest_first() };
-        let versions = self.catalog.list::<TableVersion>(newest).await?;
-        Ok(versions.into_iter().next().and_then(|stored| stored.document.profile))
-    }
-
-    /// Freshness is asked of the table, at every ingest: also, and above all, when no new file came.
-    async fn judge_freshness(&self, run: &Run, checks: &mut [CheckResult]) -> Result<()> {
-        let rules: Vec<_> = run.plan.rules.iter().filter(|rule| matches!(rule.test, Test::Freshness { .. })).collect();
-        if rules.is_empty() {
-            return Ok(());
-        }
-        let stored = self.catalog.get::<TableSketch>(&run.table.to_string()).await?;
-        let profile = match stored.map(|stored| stored.document.sketch).filter(|sketch| sketch.rows() > 0) {
-            Some(sketch) => Some(sketch.profile()),
-            // of a table too wide for its sketch to be kept
-            None => self.newest_profile(run).await?,
-        };
-        for rule in rules {
-            let Test::Freshness { column, max_age_micros } = rule.test else { continue };
-            let Some(check) = checks.iter_mut().find(|check| check.name == rule.name) else { continue };
-            let name = run.plan.schema.field(column).name();
-            let newest = profile
-                .as_ref()
-                .and_then(|profile| profile.column(name)?.max.as_ref()?.as_str()?.parse::<Timestamp>().ok());
-            let age = newest.map(|newest| Timestamp::now().as_microsecond().saturating_sub(newest.as_microsecond()));
-            check.passed = age.is_some_and(|age| age <= max_age_micros);
-            if !check.passed {
-                let words =
-                    newest.map_or_else(|| format!("`{name}` has no value"), |t| format!("the newest `{name}` is {t}"));
-                check.examples = vec![words];
-            }
-        }
-        Ok(())
+/// Why the rows of a table are not those that its source declares, if they are not.
+pub(crate) fn outdated(table: &TableReading, source: &Source, version: Option<u64>) -> Option<String> {
+    version?;
+    match &table.under_way {
+        Some(_) => Some("a rereading that an earlier run began has not come to its end".into()),
+        None => Reading::of(source).outdates(&table.reading),
     }
 }
 
-/// The write that lands a content for the `landings`-th time.
-fn write_id(source: &str, sha256: &str, landings: i64) -> WriteId {
-    WriteId { app: format!("ingest:{source}:{sha256}"), sequence: landings }
+/// So many landings of one content have names of their own between two rereadings of all files.
+const LANDINGS_MAX: i64 = 1 << 32;
+
+/// The write that lands a content for the `landings`-th time. What landed before all files were read again landed in a
+/// table that is no more.
+fn write_id(source: &str, sha256: &str, landings: i64, rereads: i64) -> WriteId {
+    WriteId { app: format!("ingest:{source}:{sha256}"), sequence: rereads * LANDINGS_MAX + landings }
+}
+
+impl FileState {
+    /// That of a file whose rows are in a version of the table.
+    pub(crate) fn landed(version: u64, tally: &Tally) -> Self {
+        Self::Landed {
+            version,
+            rows_read: tally.read,
+            rows_landed: tally.landed,
+            rows_quarantined: tally.quarantined,
+            rows_dropped: tally.dropped,
+            rows_superseded: tally.superseded,
+        }
+    }
 }
 
 impl Run {
+    /// What the ingest has done to files so far; how the table stands with the checks is told by who judges it.
+    fn report(&self, files: Vec<FileReport>) -> IngestReport {
+        IngestReport {
+            source: self.plan.source.name.clone(),
+            table: self.table.to_string(),
+            version: self.version,
+            files,
+            rows_read: self.tally.read,
+            rows_landed: self.tally.landed,
+            rows_superseded: self.tally.superseded,
+            rows_quarantined: self.tally.quarantined,
+            rows_dropped: self.tally.dropped,
+            checks: self.tally.results(&self.plan),
+        }
+    }
+
     /// Whether a file may have a content that is known: contents of different sizes are different.
-    fn has_landed_like(&self, file: &FileRef) -> bool {
+    pub(crate) fn has_landed_like(&self, file: &FileRef) -> bool {
         self.records.iter().any(|record| record.size == file.size && !record.is_refused())
     }
 
@@ -453,11 +524,11 @@ impl Run {
 }
 
 impl IngestedFile {
-    fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         matches!(self.state, FileState::Refused { .. })
     }
 
-    fn is_landed(&self) -> bool {
+    pub(crate) fn is_landed(&self) -> bool {
         matches!(self.state, FileState::Landed { .. })
     }
 
@@ -466,7 +537,7 @@ impl IngestedFile {
     }
 
     /// Whether a file is this content beyond doubt, by its size and time alone.
-    fn is_surely(&self, file: &FileRef) -> bool {
+    pub(crate) fn is_surely(&self, file: &FileRef) -> bool {
         let settled = self.ingested_at.as_microsecond() - self.modified_at > CLOCK_TICK_MICROS;
         settled && self.size == file.size && self.modified_at == file.modified_at
     }

@@ -15,21 +15,32 @@ use crate::{Error, Result};
 /// to 1 GB. Beyond it a `unique` or `references` check is refused, and a `key` replaces rows without asking first.
 pub(crate) const VALUES_MAX: usize = 1 << 25;
 
-/// The values of one `unique` rule; in a source with a key, also whose they are, since a row may keep its own value
-/// when it is replaced.
+/// The values of one `unique` rule; in a source with a key, also whose they are, since a row that is replaced may keep
+/// its own value, and lets go of it when it gets another one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Taken {
     alone: KeySet,
+    /// The row that got each value last.
     owned: HashMap<Key, Key, KeyHash>,
+    /// What each row has now.
+    held: HashMap<Key, Option<Key>, KeyHash>,
 }
 
 impl Taken {
-    /// Whether the value belongs to another row than the one with this key.
-    pub fn by_another(&self, value: Key, row: Option<Key>) -> bool {
-        match row {
-            None => self.alone.contains(value),
-            Some(row) => self.owned.get(&value).is_some_and(|owner| *owner != row),
+    /// Whether the value belongs to another row than the one with this key: to one of these, or to one of the table that
+    /// none of these has replaced.
+    pub fn by_another(&self, table: &Self, value: Key, row: Option<Key>) -> bool {
+        let Some(row) = row else { return self.alone.contains(value) || table.alone.contains(value) };
+        match self.owner(value) {
+            Some(owner) => owner != row,
+            None => table.owner(value).is_some_and(|owner| owner != row && !self.held.contains_key(&owner)),
         }
+    }
+
+    /// The row that has this value now.
+    fn owner(&self, value: Key) -> Option<Key> {
+        let owner = *self.owned.get(&value)?;
+        (self.held.get(&owner) == Some(&Some(value))).then_some(owner)
     }
 
     /// Makes room for the values of so many rows of a source without a key.
@@ -42,14 +53,17 @@ impl Taken {
         self.alone.insert_new(values, &table.alone)
     }
 
-    pub fn take(&mut self, value: Key, row: Option<Key>) {
-        match row {
-            None => {
+    /// Gives a row its value, which may be none.
+    pub fn take(&mut self, value: Option<Key>, row: Option<Key>) {
+        match (value, row) {
+            (value, Some(row)) => {
+                self.owned.extend(value.map(|value| (value, row)));
+                self.held.insert(row, value);
+            }
+            (Some(value), None) => {
                 self.alone.insert(value);
             }
-            Some(row) => {
-                self.owned.insert(value, row);
-            }
+            (None, None) => {}
         }
     }
 
@@ -60,6 +74,7 @@ impl Taken {
     fn absorb(&mut self, other: Self) {
         self.alone.absorb(other.alone);
         self.owned.extend(other.owned);
+        self.held.extend(other.held);
     }
 }
 
@@ -136,9 +151,7 @@ impl Known {
                 }
                 Some(keys) => {
                     for row in 0..values.len() {
-                        if let Some(value) = values.get(row) {
-                            taken.take(value, keys.get(row));
-                        }
+                        taken.take(values.get(row), keys.get(row));
                     }
                 }
             }
@@ -158,6 +171,12 @@ impl Known {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is more than is held in memory.
+    pub fn is_too_much(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.len() > VALUES_MAX)
+            || self.taken.iter().any(|taken| taken.len() > VALUES_MAX)
     }
 
     /// Takes in what a file has brought.

@@ -18,7 +18,7 @@ use mainspring_spec::{OnFail, Severity};
 use crate::check::{MALFORMED, Test};
 use crate::judge::{Judged, judge};
 use crate::keys::{Key, KeyHash, KeySet, Keys};
-use crate::known::{Known, Taken, VALUES_MAX};
+use crate::known::{Known, VALUES_MAX};
 use crate::plan::Plan;
 use crate::profiler::Profiler;
 use crate::quarantine::{Quarantine, row_json};
@@ -38,7 +38,7 @@ pub(crate) enum KeyMode {
     Add,
     /// The rows are only looked at, to learn which row of each key is the last.
     Scan,
-    /// Only the last row of each key lands.
+    /// Only the last row of each key lands, which a scan has found.
     Replace(HashMap<Key, u64, KeyHash>),
 }
 
@@ -124,6 +124,16 @@ pub(crate) struct Sinks {
     pub quarantine: Option<Sink>,
 }
 
+impl Sinks {
+    /// Says to the writers that these were all the rows.
+    pub async fn finish(self) -> Result<(), Stop> {
+        for sink in [self.quarantine, self.table].into_iter().flatten() {
+            sink.finish().await.map_err(|_| Stop::WriterGone)?;
+        }
+        Ok(())
+    }
+}
+
 /// A file on its way.
 pub(crate) struct Landing<'a> {
     pub plan: &'a Arc<Plan>,
@@ -137,6 +147,8 @@ pub(crate) struct Landing<'a> {
     pub has_landed: bool,
     /// Rows in the file, once it says so.
     pub rows_expected: usize,
+    /// Rows of the files that land in the same commit before this one: a row's number among all of them starts there.
+    pub rows_before: u64,
     pub progress: &'a dyn Progress,
 }
 
@@ -152,18 +164,21 @@ struct Parted {
 impl Landing<'_> {
     /// Drives the file to its end, and says so to the writers.
     pub async fn run(mut self, opened: Opened) -> Result<Landed, Stop> {
-        let casts: Arc<[_]> = self.plan.casts(&opened.schema).map_err(Stop::Fault)?.into();
-        let mut landed = Landed {
-            tally: Tally::new(self.plan),
-            known: Known::nothing(self.plan),
-            last: HashMap::default(),
-            newest: HashMap::new(),
-        };
+        let landed = self.drive(opened, HashMap::default()).await?;
+        self.sinks.finish().await?;
+        Ok(landed)
+    }
+
+    /// Drives the file to its end; the writers wait for more. `last` is what a scan of the files before has found.
+    pub async fn drive(&mut self, opened: Opened, last: HashMap<Key, u64, KeyHash>) -> Result<Landed, Stop> {
+        let plan = self.plan;
+        let casts: Arc<[_]> = plan.casts(&opened.schema).map_err(Stop::Fault)?.into();
+        let mut landed = Landed { tally: Tally::new(plan), known: Known::nothing(plan), last, newest: HashMap::new() };
         self.rows_expected = opened.rows.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(0);
         let mut judged = opened
             .batches
             .map(|raw| {
-                let (plan, casts) = (Arc::clone(self.plan), Arc::clone(&casts));
+                let (plan, casts) = (Arc::clone(plan), Arc::clone(&casts));
                 async move {
                     let raw = raw?;
                     let task = tokio::spawn(async move { judge(&plan, &casts, raw) });
@@ -176,9 +191,6 @@ impl Landing<'_> {
         }
         drop(judged);
         self.judge_file(&mut landed)?;
-        for sink in [self.sinks.quarantine.take(), self.sinks.table.take()].into_iter().flatten() {
-            sink.finish().await.map_err(|_| Stop::WriterGone)?;
-        }
         Ok(landed)
     }
 
@@ -333,9 +345,18 @@ impl Landing<'_> {
         let mut repeats = Vec::new();
         for (index, ((rule, _), values)) in self.plan.unique.iter().zip(&judged.unique).enumerate() {
             let Some(value) = values.get(row) else { continue };
-            let taken =
-                |known: &Known| known.taken.get(index).is_some_and(|taken: &Taken| taken.by_another(value, key));
-            if taken(&landed.known) || taken(self.table) {
+            let (Some(ours), Some(table)) = (landed.known.taken.get(index), self.table.taken.get(index)) else {
+                continue;
+            };
+            if ours.by_another(table, value, key) {
+                self.broke(judged, *rule, row, landed)?;
+                repeats.push(*rule);
+            }
+        }
+        if let Some(key) = key.filter(|_| !self.plan.unique_key.is_empty())
+            && self.came_before(key, landed)
+        {
+            for rule in &self.plan.unique_key {
                 self.broke(judged, *rule, row, landed)?;
                 repeats.push(*rule);
             }
@@ -343,10 +364,20 @@ impl Landing<'_> {
         Ok(repeats)
     }
 
-    /// Settles whether a good row lands (or a later one of its key does), and takes its key and unique values.
+    /// Whether a good row of the same file had this key before.
+    fn came_before(&self, key: Key, landed: &Landed) -> bool {
+        match &self.mode {
+            KeyMode::Scan => landed.last.get(&key).is_some_and(|last| *last > self.rows_before),
+            KeyMode::Add | KeyMode::Replace(_) => landed.known.keys.as_ref().is_some_and(|keys| keys.contains(key)),
+        }
+    }
+
+    /// Settles whether a good row lands (or a later one of its key does), and takes its key and unique values. Whether it
+    /// lands or not: what is taken decides of the rows after it, and a scan must not find others good than land later.
     fn lands(&self, judged: &Judged, row: usize, key: Option<Key>, landed: &mut Landed) -> Result<bool, Stop> {
+        let mut lands = true;
         if let Some(key) = key {
-            let number = judged.rows.get(row);
+            let number = self.rows_before + judged.rows.get(row);
             match &self.mode {
                 KeyMode::Add => {
                     let in_table = self.table.keys.as_ref().is_none_or(|keys| keys.contains(key));
@@ -359,24 +390,20 @@ impl Landing<'_> {
                     landed.last.insert(key, number);
                     if landed.last.len() > VALUES_MAX {
                         return Err(Stop::Fault(Fault::Refused(format!(
-                            "has more than {VALUES_MAX} different keys, too many to replace rows at once; part the file"
+                            "has, with the files that are read with it, more than {VALUES_MAX} different keys, too many to replace rows at once; part the file"
                         ))));
                     }
                 }
                 KeyMode::Replace(last) => {
-                    if last.get(&key).is_some_and(|last| *last != number) {
-                        return Ok(false);
-                    }
+                    lands = last.get(&key).is_none_or(|last| *last == number);
                     landed.known.keys.get_or_insert_with(KeySet::default).insert(key);
                 }
             }
         }
         for (taken, values) in landed.known.taken.iter_mut().zip(&judged.unique) {
-            if let Some(value) = values.get(row) {
-                taken.take(value, key);
-            }
+            taken.take(values.get(row), key);
         }
-        Ok(true)
+        Ok(lands)
     }
 
     fn quarantine(&self, judged: &Judged, rows: &[(usize, Vec<usize>)]) -> Result<RecordBatch, Fault> {

@@ -8,6 +8,8 @@
 //! - **A file lands whole or not at all**: one Delta commit each. A file that is truncated, or has other columns than
 //!   declared, is refused with the reason; a bad row costs that row.
 //! - **The same content lands once**, also when the process is killed between the lake's commit and the catalog's.
+//! - **The table is what the declaration makes of the files**: when columns, key or derived columns are declared otherwise,
+//!   all files are read again into one new version, or nothing is touched and the reason is told.
 //! - **Every row is accounted for**: rows read are those landed, superseded by a later row of their key, quarantined and
 //!   dropped, together.
 //! - **Nothing is lost in a cast**: `5.0` is the integer 5, `5.5` breaks the row.
@@ -30,6 +32,7 @@ mod file;
 pub mod infer;
 mod ingestor;
 mod judge;
+mod judged;
 mod keys;
 mod known;
 mod landing;
@@ -39,13 +42,15 @@ mod profiler;
 mod pushed;
 mod quarantine;
 mod read;
+mod reading;
 mod report;
+mod reread;
 mod sink;
 #[cfg(test)]
 mod tests;
 mod types;
 
-pub use documents::{FileState, IngestedFile, TableVersion};
+pub use documents::{FileState, IngestedFile, JudgedTable, TableVersion};
 pub use dry_run::dry_run;
 pub use error::{Error, Result};
 pub use ingestor::{Hook, Ingestor, quarantine_name, table_name};

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub key: Vec<usize>,
     /// The `unique` rules: their place among the rules, and their columns.
     pub unique: Vec<(usize, Vec<usize>)>,
+    /// The `unique` rules over exactly the key, by their places. They hold within a file: a later file replaces rows.
+    pub unique_key: Vec<usize>,
 }
 
 impl Plan {
@@ -57,15 +59,19 @@ impl Plan {
             })
         });
         let key: Vec<usize> = key.collect::<Result<_>>()?;
-        // Rows of one key replace each other, so the key is unique whatever comes: nothing is left to check of it.
-        let is_key =
-            |columns: &[usize]| columns.len() == key.len() && columns.iter().all(|column| key.contains(column));
-        let unique = rules.iter().enumerate().filter_map(|(place, rule)| match &rule.test {
-            Test::Unique(columns) if !is_key(columns) => Some((place, columns.clone())),
-            _ => None,
-        });
-        let unique = unique.collect();
-        Ok(Self { source: source.clone(), derived, unique, key, rules, schema })
+        let is_key = |columns: &[usize]| {
+            let within = |these: &[usize], those: &[usize]| these.iter().all(|column| those.contains(column));
+            !key.is_empty() && within(columns, &key) && within(&key, columns)
+        };
+        let (mut unique, mut unique_key) = (Vec::new(), Vec::new());
+        for (place, rule) in rules.iter().enumerate() {
+            match &rule.test {
+                Test::Unique(columns) if is_key(columns) => unique_key.push(place),
+                Test::Unique(columns) => unique.push((place, columns.clone())),
+                _ => {}
+            }
+        }
+        Ok(Self { source: source.clone(), derived, unique, unique_key, key, rules, schema })
     }
 
     /// What is read of a file.

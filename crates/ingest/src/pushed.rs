@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::SessionState;
+use mainspring_catalog::Principal;
 use mainspring_lake::{Lake, WriteId, stream_of};
 use mainspring_spec::Source;
 
-use crate::ingestor::{Ingestor, table_name};
+use crate::ingestor::{Ingestor, outdated, table_name};
 use crate::judge::judge;
 use crate::plan::Plan;
 use crate::read::{Fault, RawBatch, RowNumbers};
 use crate::report::IngestReport;
+use crate::reread::reread_id;
 use crate::types::table_schema;
 use crate::{Error, Result};
 
@@ -67,12 +69,27 @@ pub fn pushed_app(source: &str) -> String {
 }
 
 impl Ingestor {
-    /// What an ingest of a pushed source comes to: its table is there; rows come by themselves.
-    pub(crate) async fn ingest_pushed(&self, source: &Source) -> Result<IngestReport> {
-        let version = make_pushed_table(&self.lake, source).await?;
+    /// What an ingest of a pushed source comes to: its table is there; rows come by themselves. One that is declared
+    /// otherwise than its table gets a new table while it has no rows.
+    ///
+    /// # Errors
+    /// [`Error::PushedRows`] when it has some: they are nowhere else.
+    pub(crate) async fn ingest_pushed(&self, source: &Source, principal: &Principal) -> Result<IngestReport> {
+        let table = table_name(&source.name)?;
+        let before = self.lake.version(&table).await?;
+        let reading = self.table_reading(source, &table, before).await?;
+        let mut version = make_pushed_table(&self.lake, source).await?;
+        if let Some(reason) = outdated(&reading, source, before) {
+            self.refuse_pushed_rows(source, &table, &reason).await?;
+            let schema = table_schema(source);
+            let empty = RecordBatch::new_empty(Arc::clone(&schema));
+            let id = reread_id(source, i64::try_from(version).unwrap_or(i64::MAX).saturating_add(1));
+            version = self.lake.overwrite(&table, stream_of(schema, vec![empty]), id).await?.version;
+        }
+        self.keep_reading(reading, source, principal).await?;
         Ok(IngestReport {
             source: source.name.clone(),
-            table: table_name(&source.name)?.to_string(),
+            table: table.to_string(),
             version: Some(version),
             files: vec![],
             rows_read: 0,

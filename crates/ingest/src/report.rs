@@ -18,7 +18,8 @@ pub struct IngestReport {
     pub rows_read: u64,
     /// Rows now in the table.
     pub rows_landed: u64,
-    /// Rows of a key that a later row of the same file has too; the later one landed.
+    /// Rows of a key that a later row of the same file has too (when all files are read again: of any later file); the
+    /// later one landed.
     pub rows_superseded: u64,
     /// Rows in the quarantine table.
     pub rows_quarantined: u64,

@@ -18,6 +18,12 @@ pub fn arrow_type(data_type: DataType) -> ArrowType {
     }
 }
 
+/// The declared type that lies in the lake as an Arrow type; `None` where none does.
+pub(crate) fn declared_type(arrow: &ArrowType) -> Option<DataType> {
+    use DataType::{Bool, Date, Float64, Int64, String, Timestamp};
+    [Bool, Int64, Float64, String, Timestamp, Date].into_iter().find(|declared| arrow_type(*declared) == *arrow)
+}
+
 /// The columns of a source's table: the declared ones, then the derived ones, then those that every pushed table has.
 ///
 /// All may be null as far as the table knows; what must not be null is a check, so that a check can be added or taken

@@ -163,6 +163,26 @@ impl From<Error> for DataFusionError {
 }
 
 impl Error {
+    /// Whether the same may go well when it is tried again: a lost race, a disk or a store that failed. A table or a query
+    /// that is wrong stays so.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Contended { .. } | Self::NoVersion { .. } | Self::Storage { .. } => true,
+            Self::Delta { source, .. } => !matches!(
+                **source,
+                DeltaTableError::SchemaMismatch { .. }
+                    | DeltaTableError::InvalidData { .. }
+                    | DeltaTableError::Arrow { .. }
+                    | DeltaTableError::MetadataError(_)
+                    | DeltaTableError::MissingFeature { .. }
+                    | DeltaTableError::NotATable(_)
+            ),
+            Self::Query(error) => query_may_pass(error),
+            _ => false,
+        }
+    }
+
     pub(crate) fn delta<E: Into<DeltaTableError>>(table: &TableName) -> impl FnOnce(E) -> Self + use<E> {
         let table = table.clone();
         move |source| Self::Delta { table, source: Box::new(source.into()) }
@@ -176,6 +196,28 @@ impl Error {
     pub(crate) fn schema(table: &TableName) -> impl FnOnce(String) -> Self + use<> {
         let table = table.clone();
         move |reason| Self::Schema { table, reason }
+    }
+}
+
+/// Whether a query that failed so may go well when it is tried again, as [`Error::may_pass`].
+#[must_use]
+pub fn query_may_pass(error: &DataFusionError) -> bool {
+    // what came through the engine from elsewhere says so itself, where it is ours
+    let foreign = |error: &(dyn std::error::Error + Send + Sync + 'static)| {
+        error.downcast_ref::<Error>().is_none_or(Error::may_pass)
+    };
+    match error.find_root() {
+        DataFusionError::IoError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::ParquetError(_)
+        | DataFusionError::ResourcesExhausted(_) => true,
+        DataFusionError::External(inner) => foreign(inner.as_ref()),
+        DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+            ArrowError::IoError(..) | ArrowError::ParquetError(_) => true,
+            ArrowError::ExternalError(inner) => foreign(inner.as_ref()),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -198,6 +240,28 @@ mod tests {
 
         for error in wrapped {
             assert!(matches!(Error::from(error), Error::Name { .. }));
+        }
+    }
+
+    #[test]
+    fn a_store_that_failed_may_pass_and_a_mistake_may_not() {
+        let table = || "sources.events".parse::<TableName>().unwrap();
+        let io = || DataFusionError::IoError(std::io::Error::other("the disk was busy"));
+        let schema = || Error::Schema { table: table(), reason: "`a` is text".into() };
+        let through = |error: Error| Error::Query(Box::new(DataFusionError::External(Box::new(error))));
+
+        for passes in [
+            Error::Contended { table: table(), attempts: 3 },
+            Error::Query(Box::new(io())),
+            Error::Query(Box::new(DataFusionError::Context("while reading".into(), Box::new(io())))),
+            through(Error::Storage { table: table(), reason: "timed out".into() }),
+        ] {
+            assert!(passes.may_pass(), "{passes}");
+        }
+        for stays in
+            [schema(), through(schema()), Error::Query(Box::new(DataFusionError::Plan("no column `a`".into())))]
+        {
+            assert!(!stays.may_pass(), "{stays}");
         }
     }
 }

@@ -44,7 +44,7 @@ mod write;
 
 pub use blueprint::{Blueprint, unknown_name};
 pub use config::{LakeConfig, default_memory_bytes, parse_memory};
-pub use error::{Error, Result};
+pub use error::{Error, Result, query_may_pass};
 pub use expression::compile_expression;
 pub use history::TableHistory;
 pub use lake::Lake;

@@ -101,7 +101,8 @@ pub struct LiveSpan {
 }
 
 /// The version that a rollback goes to: what was live before the present version was promoted. A second rollback goes one
-/// further back, and never to what the first one left.
+/// further back, and never to what the first one left. Going back to a named version that an earlier rollback left is like
+/// promoting it again: what was live stays below it.
 pub(crate) fn rollback_target(events: &[AliasEvent]) -> Option<u64> {
     let mut stack: Vec<u64> = vec![];
     for event in events {
@@ -111,14 +112,10 @@ pub(crate) fn rollback_target(events: &[AliasEvent]) -> Option<u64> {
                     stack.push(to);
                 }
             }
-            (AliasAction::Rollback, Some(to)) => {
-                while stack.last().is_some_and(|version| *version != to) {
-                    stack.pop();
-                }
-                if stack.is_empty() {
-                    stack.push(to);
-                }
-            }
+            (AliasAction::Rollback, Some(to)) => match stack.iter().rposition(|version| *version == to) {
+                Some(position) => stack.truncate(position + 1),
+                None => stack.push(to),
+            },
             (AliasAction::Remove, _) | (_, None) => {}
         }
     }
@@ -170,11 +167,17 @@ mod tests {
         let once = [&three[..], &[(Rollback, Some(2))]].concat();
         let twice = [&once[..], &[(Rollback, Some(1))]].concat();
         let forward = [&once[..], &[(Promote, Some(4))]].concat();
+        let named = [&once[..], &[(Rollback, Some(3))]].concat();
+        let named_low = [&twice[..], &[(Rollback, Some(2))]].concat();
+        let named_then_back = [&named_low[..], &[(Rollback, Some(1))]].concat();
 
         assert_eq!(rollback_target(&events(&three)), Some(2));
         assert_eq!(rollback_target(&events(&once)), Some(1));
         assert_eq!(rollback_target(&events(&twice)), None);
         assert_eq!(rollback_target(&events(&forward)), Some(2));
+        assert_eq!(rollback_target(&events(&named)), Some(2), "what a named rollback came from stays below it");
+        assert_eq!(rollback_target(&events(&named_low)), Some(1));
+        assert_eq!(rollback_target(&events(&named_then_back)), None);
         assert_eq!(rollback_target(&[]), None);
     }
 

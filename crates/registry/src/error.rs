@@ -150,6 +150,20 @@ pub enum Error {
         /// What was asked.
         action: &'static str,
     },
+    /// An endpoint answers from it, and would answer no more.
+    #[error("{what} is not {action}: the endpoint `{endpoint}` follows {follows}; first {mend}")]
+    Followed {
+        /// What is to go.
+        what: String,
+        /// What was asked.
+        action: &'static str,
+        /// The endpoint.
+        endpoint: String,
+        /// What the endpoint follows.
+        follows: String,
+        /// What would let it go.
+        mend: String,
+    },
     /// There is no such logged model.
     #[error("Logged model with ID '{0}' not found.")]
     NoLoggedModel(String),
@@ -164,6 +178,9 @@ pub enum Error {
     /// Something said of a logged model breaks a rule.
     #[error("{0}")]
     LoggedModel(String),
+    /// A label or a note of a version breaks a rule.
+    #[error("{0}")]
+    Remark(String),
     /// There is no such webhook.
     #[error("Webhook with ID {0} not found.")]
     NoWebhook(String),

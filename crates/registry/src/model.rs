@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use mainspring_catalog::{Change, Edge, Expect, ListQuery, Principal, Stored};
+use mainspring_spec::Endpoint;
 use serde_json::json;
 
 use crate::registry::ATTEMPTS;
-use crate::{Alias, AliasEvent, Error, ModelVersion, RegisteredModel, Registry, Result, WebhookEvent};
+use crate::{
+    Alias, AliasEvent, Deployment, Error, ModelVersion, RegisteredModel, Registry, Result, WebhookEvent, judge,
+};
 
 /// The longest name of a model: it is part of keys and addresses.
 const NAME_CHARACTERS_MAX: usize = 256;
@@ -99,18 +102,23 @@ impl Registry {
         Err(Error::Contended(name.into()))
     }
 
-    /// Gives a model another name, with its versions, aliases and their history.
+    /// Gives a model another name, with its versions, aliases and their history. Where the project declares gates for the new
+    /// name, what the aliases name must meet them, as if it were promoted there.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelName`], [`Error::ModelExists`], [`Error::Declared`] for a model of the project,
-    /// which would be trained under its old name again, or when the catalog fails.
+    /// which would be trained under its old name again, [`Error::Followed`] for one that an endpoint serves,
+    /// [`Error::Refused`] when a gate is not met (the attempt is then in the audit log), or when the catalog fails.
     pub async fn rename_model(&self, name: &str, new_name: &str, principal: &Principal) -> Result<RegisteredModel> {
         check_name(new_name)?;
         let stored = self.stored_model(name).await?;
         self.refuse_declared(name, "renamed").await?;
+        self.refuse_followed(name, "renamed").await?;
         if self.catalog.get::<RegisteredModel>(new_name).await?.is_some() {
             return Err(Error::ModelExists(new_name.into()));
         }
+        let aliases = self.catalog.all::<Alias>(ListQuery::of(name)).await?;
+        self.judge_moved(name, new_name, &aliases, principal).await?;
         let now = Timestamp::now();
         let (unchanged, created_at) = (stored.unchanged(), stored.document.created_at.or(Some(stored.created_at)));
         let renamed = RegisteredModel { name: new_name.into(), created_at, updated_at: Some(now), ..stored.document };
@@ -127,7 +135,7 @@ impl Registry {
                 .delete::<ModelVersion>(before, unchanged)
                 .put(&version, Expect::Absent)?;
         }
-        for stored in self.catalog.all::<Alias>(ListQuery::of(name)).await? {
+        for stored in aliases {
             for event in self.events(name, &stored.document.alias).await? {
                 let before = mainspring_catalog::Document::id(&event);
                 let event = AliasEvent { model: new_name.into(), ..event };
@@ -145,10 +153,12 @@ impl Registry {
     /// Deletes a model with its versions, aliases and their history; what happened stays in the audit log.
     ///
     /// # Errors
-    /// [`Error::NoModel`], [`Error::Declared`] for a model of the project, or when the catalog fails.
+    /// [`Error::NoModel`], [`Error::Declared`] for a model of the project, [`Error::Followed`] for one that an endpoint
+    /// serves, or when the catalog fails.
     pub async fn delete_model(&self, name: &str, principal: &Principal) -> Result<()> {
         let stored = self.stored_model(name).await?;
         self.refuse_declared(name, "deleted").await?;
+        self.refuse_followed(name, "deleted").await?;
         let mut change =
             Change::new(principal, "model.delete", node(name)).delete::<RegisteredModel>(name, stored.unchanged());
         for stored in self.catalog.all::<ModelVersion>(ListQuery::of(name)).await? {
@@ -170,6 +180,87 @@ impl Registry {
             Some(project) if project.models.contains_key(name) => Err(Error::Declared { model: name.into(), action }),
             _ => Ok(()),
         }
+    }
+
+    /// Judges what the aliases of a model name by the gates that the project declares for its new name; also what they named
+    /// before, for a rollback asks no gate.
+    async fn judge_moved(
+        &self,
+        name: &str,
+        new_name: &str,
+        aliases: &[Stored<Alias>],
+        principal: &Principal,
+    ) -> Result<()> {
+        let declared = self.catalog.declared().await?.and_then(|mut project| project.models.remove(new_name));
+        let Some(gates) = declared.map(|model| model.gates) else { return Ok(()) };
+        let versions = self.versions(name).await?;
+        for Alias { alias, version, .. } in aliases.iter().map(|stored| &stored.document) {
+            let events = self.events(name, alias).await?;
+            let was_named =
+                |number: u64| *version == Some(number) || events.iter().any(|event| event.to == Some(number));
+            for candidate in versions.iter().filter(|candidate| was_named(candidate.version)) {
+                let candidate = ModelVersion { model: new_name.into(), ..candidate.clone() };
+                let verdict = judge(&gates, alias, &candidate, None);
+                if verdict.passed() {
+                    continue;
+                }
+                let refusal = Change::new(principal, "model.rename", node(name)).refused().detail(json!({
+                    "new_name": new_name, "alias": alias, "version": candidate.version, "gates": verdict.results,
+                }));
+                self.catalog.commit(refusal).await?;
+                return Err(Error::Refused(Box::new(verdict)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn refuse_followed(&self, name: &str, action: &'static str) -> Result<()> {
+        match self.followers(name).await?.first() {
+            Some(follower) => Err(follower.refusal(format!("the model `{name}`"), action)),
+            None => Ok(()),
+        }
+    }
+
+    /// The endpoints over a model, declared and asked for, by name.
+    pub(crate) async fn followers(&self, model: &str) -> Result<Vec<Follower>> {
+        let declared = self.catalog.declared().await?.map(|project| project.endpoints).unwrap_or_default();
+        let mut followers: BTreeMap<String, Follower> = BTreeMap::new();
+        for stored in self.catalog.all::<Deployment>(ListQuery::of(model)).await? {
+            let endpoint = stored.document.endpoint;
+            // what the folder declares under this name comes first
+            if !declared.contains_key(&endpoint.name) {
+                followers.insert(endpoint.name.clone(), Follower { endpoint, is_declared: false });
+            }
+        }
+        for (name, endpoint) in declared {
+            if endpoint.model == model {
+                followers.insert(name, Follower { endpoint, is_declared: true });
+            }
+        }
+        Ok(followers.into_values().collect())
+    }
+}
+
+/// An endpoint over a model.
+pub(crate) struct Follower {
+    pub(crate) endpoint: Endpoint,
+    is_declared: bool,
+}
+
+impl Follower {
+    /// Why what this endpoint answers from stays.
+    pub(crate) fn refusal(&self, what: String, action: &'static str) -> Error {
+        let Endpoint { name, model, alias, .. } = &self.endpoint;
+        let mend = if self.is_declared {
+            format!("change or remove endpoints/{name}.yaml and apply it")
+        } else {
+            format!(
+                "put another model behind it with `mainspring deploy OTHER --as {name}`, or take it away with `POST \
+                 /v2/repository/models/{name}/unload`"
+            )
+        };
+        let follows = format!("the alias `{alias}` of model `{model}`");
+        Error::Followed { what, action, endpoint: name.clone(), follows, mend }
     }
 }
 

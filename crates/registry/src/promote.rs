@@ -90,10 +90,13 @@ impl Registry {
     /// Takes an alias away: nothing is live under it any more.
     ///
     /// # Errors
-    /// [`Error::NoAlias`], [`Error::Raced`], or when the catalog fails.
+    /// [`Error::NoAlias`], [`Error::Followed`] when an endpoint follows it, [`Error::Raced`], or when the catalog fails.
     pub async fn remove_alias(&self, model: &str, alias: &str, principal: &Principal, reason: &str) -> Result<()> {
         let stored = self.stored_alias(model, alias).await?.filter(|stored| stored.document.version.is_some());
         let stored = stored.ok_or_else(|| Error::NoAlias { model: model.into(), alias: alias.into() })?;
+        if let Some(follower) = self.followers(model).await?.iter().find(|follower| follower.endpoint.alias == alias) {
+            return Err(follower.refusal(format!("the alias `{alias}` of model `{model}`"), "taken away"));
+        }
         self.move_alias(model, alias, Some(stored), (AliasAction::Remove, None), principal, reason).await
     }
 

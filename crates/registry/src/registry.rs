@@ -24,6 +24,14 @@ pub(crate) const ATTEMPTS: usize = 32;
 /// How many versions an error names.
 const NUMBERS_NAMED_MAX: usize = 10;
 
+/// The most notes of a version: all are read with it.
+const NOTES_MAX: usize = 100;
+/// The most characters of a note.
+const NOTE_CHARS_MAX: usize = 2_000;
+/// The most characters of a label's key, and of its value: MLflow's bounds.
+const TAG_KEY_CHARS_MAX: usize = 250;
+const TAG_VALUE_CHARS_MAX: usize = 100_000;
+
 /// Experiments, runs, versions and aliases over a catalog and a folder of artifacts. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -419,7 +427,8 @@ impl Registry {
     /// Sets a label of a version, or takes it away with `None`.
     ///
     /// # Errors
-    /// When there is no such version, it was changed meanwhile, or the catalog fails.
+    /// [`Error::Remark`] for a key or a value that is too long, when there is no such version, it was changed meanwhile, or the
+    /// catalog fails.
     pub async fn tag_version(
         &self,
         model: &str,
@@ -428,6 +437,8 @@ impl Registry {
         value: Option<&str>,
         principal: &Principal,
     ) -> Result<ModelVersion> {
+        self.version(model, version).await?;
+        check_tag(key, value)?;
         let event = WebhookEvent::tag_changed(model, version, key, value);
         let detail = json!({ "key": key, "value": value });
         self.change_version((model, version), ("model.tag", detail), Some(event), principal, |version| {
@@ -439,10 +450,11 @@ impl Registry {
         .await
     }
 
-    /// Adds a note to a version.
+    /// Adds a note to a version, after those that others add meanwhile.
     ///
     /// # Errors
-    /// When there is no such version, it was changed meanwhile, or the catalog fails.
+    /// [`Error::Remark`] for a note that is empty or too long, and one too many; when there is no such version, or the catalog
+    /// fails.
     pub async fn note_version(
         &self,
         model: &str,
@@ -450,12 +462,24 @@ impl Registry {
         text: &str,
         principal: &Principal,
     ) -> Result<ModelVersion> {
-        let note = Note { at: Timestamp::now(), by: principal.clone(), text: text.into() };
-        let detail = json!({ "text": text });
-        self.change_version((model, version), ("model.note", detail), None, principal, |version| {
-            version.notes.push(note);
-        })
-        .await
+        for _ in 0..ATTEMPTS {
+            let before = self.version(model, version).await?;
+            check_note(text)?;
+            if before.notes.len() >= NOTES_MAX {
+                return Err(Error::Remark(format!(
+                    "version {version} of model `{model}` has {NOTES_MAX} notes, which is the most; what is to be found by \
+                     programs is better a tag"
+                )));
+            }
+            let note = Note { at: Timestamp::now(), by: principal.clone(), text: text.into() };
+            let action = ("model.note", json!({ "text": text }));
+            let edit = |version: &mut ModelVersion| version.notes.push(note);
+            match self.change_version((model, version), action, None, principal, edit).await {
+                Err(Error::Catalog(error)) if error.is_conflict() => {}
+                other => return other,
+            }
+        }
+        Err(Error::Contended(ModelVersion::document_id(model, version)))
     }
 
     pub(crate) async fn change_version(
@@ -556,6 +580,32 @@ fn ensure_may_become(run: &Run, next: RunStatus) -> Result<()> {
     } else {
         Err(Error::RunEnded { run: run.id.clone(), status: run.status.to_string() })
     }
+}
+
+fn check_tag(key: &str, value: Option<&str>) -> Result<()> {
+    let chars = |text: &str| text.chars().count();
+    if key.is_empty() || chars(key) > TAG_KEY_CHARS_MAX {
+        return Err(Error::Remark(format!(
+            "the `key` of a tag has {} characters; it may have 1 to {TAG_KEY_CHARS_MAX}",
+            chars(key)
+        )));
+    }
+    match value.map(chars) {
+        Some(count) if count > TAG_VALUE_CHARS_MAX => Err(Error::Remark(format!(
+            "the `value` of tag `{key}` has {count} characters; it may have {TAG_VALUE_CHARS_MAX}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_note(text: &str) -> Result<()> {
+    let chars = text.chars().count();
+    if text.trim().is_empty() || chars > NOTE_CHARS_MAX {
+        return Err(Error::Remark(format!(
+            "the `text` of a note has {chars} characters; it may have 1 to {NOTE_CHARS_MAX}, and not only spaces"
+        )));
+    }
+    Ok(())
 }
 
 fn documents<D>(stored: Vec<Stored<D>>) -> Vec<D> {

@@ -243,6 +243,9 @@ async fn a_rollback_reaches_only_what_was_live_once() {
 
     assert!(matches!(refused, Err(Error::NeverLive { version: 3, .. })));
     assert_eq!(done.unwrap().version, first);
+    f.registry.rollback("delay", "champion", Some(second), &f.owner, "forward again").await.unwrap();
+    let back = f.registry.rollback("delay", "champion", None, &f.owner, "").await.unwrap();
+    assert_eq!(back.version, first, "what was live before the named rollback");
 }
 
 #[tokio::test]
@@ -297,6 +300,35 @@ async fn tags_notes_and_the_audit_chain() {
     assert!(cleared.tags.is_empty());
     assert_eq!(cleared.notes[0].text, "checked by eye");
     assert_eq!(cleared.notes[0].by, f.owner);
+}
+
+#[tokio::test]
+async fn notes_made_at_once_are_all_kept_and_those_that_break_a_rule_are_refused() {
+    let f = fixture().await;
+    let version = f.register(0.7).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let (registry, owner) = (f.registry.clone(), f.owner.clone());
+        tasks.spawn(async move { registry.note_version("delay", version, &format!("{number}"), &owner).await });
+    }
+
+    let outcomes = tasks.join_all().await;
+
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(f.registry.version("delay", version).await.unwrap().notes.len(), 4);
+    for text in ["", " \n", &*"x".repeat(2_001)] {
+        let refused = f.registry.note_version("delay", version, text, &f.owner).await;
+        assert!(matches!(refused, Err(Error::Remark(_))), "{refused:?}");
+    }
+    for number in 4..100 {
+        f.registry.note_version("delay", version, &format!("{number}"), &f.owner).await.unwrap();
+    }
+    let full = f.registry.note_version("delay", version, "one more", &f.owner).await;
+    assert!(matches!(full, Err(Error::Remark(_))), "{full:?}");
+    for (key, value) in [("", "x"), (&*"k".repeat(251), "x"), ("k", &*"v".repeat(100_001))] {
+        let refused = f.registry.tag_version("delay", version, key, Some(value), &f.owner).await;
+        assert!(matches!(refused, Err(Error::Remark(_))), "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use mainspring_catalog::{Change, Edge, Expect, ListQuery, Principal};
 use serde_json::json;
 
 use crate::manifest::{MANIFEST, MANIFEST_BYTES_MAX};
+use crate::model::Follower;
 use crate::registry::{ATTEMPTS, blocking};
 use crate::servable::{LoggedFiles, Servable, convert};
 use crate::source::Named;
@@ -337,15 +338,21 @@ impl Registry {
     /// Deletes a version, and takes away the aliases that name it. Its number is never given again.
     ///
     /// # Errors
-    /// When there is no such version, it or an alias was changed meanwhile, or the catalog fails.
+    /// [`Error::Followed`] when an endpoint answers with it; when there is no such version, it or an alias was changed
+    /// meanwhile, or the catalog fails.
     pub async fn delete_version(&self, model: &str, number: u64, principal: &Principal) -> Result<()> {
         let stored = self.stored_version(model, number).await?;
         let (version, now) = (&stored.document, Timestamp::now());
         let mut change = Change::new(principal, "model.delete_version", version.node())
             .delete::<ModelVersion>(ModelVersion::document_id(model, number), stored.unchanged());
+        let followers = self.followers(model).await?;
         for stored in self.catalog.all::<Alias>(ListQuery::of(model)).await? {
             if stored.document.version != Some(number) {
                 continue;
+            }
+            let is_of = |follower: &&Follower| follower.endpoint.alias == stored.document.alias;
+            if let Some(follower) = followers.iter().find(is_of) {
+                return Err(follower.refusal(format!("version {number} of model `{model}`"), "deleted"));
             }
             let unchanged = stored.unchanged();
             let alias = Alias { version: None, sequence: stored.document.sequence + 1, ..stored.document };

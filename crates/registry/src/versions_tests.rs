@@ -5,9 +5,14 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::stream;
-use mainspring_catalog::{AuditQuery, Catalog, Principal};
+use jiff::Timestamp;
+use mainspring_catalog::{AuditQuery, Catalog, Change, Expect, Outcome, Principal};
+use mainspring_spec::{Endpoint, Project};
+use serde_json::json;
 
-use crate::{Error, FilePath, LoggedStatus, NewLoggedModel, NewRun, NewVersion, Others, Registry, Run, VersionStage};
+use crate::{
+    Deployment, Error, FilePath, LoggedStatus, NewLoggedModel, NewRun, NewVersion, Others, Registry, Run, VersionStage,
+};
 
 struct Fixture {
     _folder: tempfile::TempDir,
@@ -219,4 +224,109 @@ async fn every_change_leaves_its_entry() {
     let actions: Vec<&str> = audit.iter().rev().map(|entry| entry.action.as_str()).collect();
     let wanted = ["model.register", "model.describe", "model.tag", "model.describe", "model.delete_version"];
     assert_eq!(actions[actions.len() - 5..], wanted);
+}
+
+/// A project with a model `late`, whose gate asks for an AUC of 0.9, and some endpoints.
+fn project(endpoints: impl IntoIterator<Item = Endpoint>) -> Project {
+    let model = serde_json::from_value(json!({
+        "model": "late", "task": "binary", "features": [], "trainer": { "constant": {} },
+        "observations": { "from": "flights", "label": "late" }, "gates": [{ "metric": "auc", "min": 0.9 }]
+    }))
+    .unwrap();
+    Project {
+        file: serde_json::from_value(json!({ "project": "p" })).unwrap(),
+        folder: std::path::PathBuf::new(),
+        sources: BTreeMap::new(),
+        entities: BTreeMap::new(),
+        feature_views: BTreeMap::new(),
+        feature_services: BTreeMap::new(),
+        models: BTreeMap::from([("late".into(), model)]),
+        endpoints: endpoints.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint)).collect(),
+        monitors: BTreeMap::new(),
+        workflows: BTreeMap::new(),
+        policies: BTreeMap::new(),
+    }
+}
+
+impl Fixture {
+    async fn declare(&self, project: &Project) {
+        let change = Change::new(&self.owner, "project.apply", "project:p").declare(project).unwrap();
+        self.registry.catalog.commit(change).await.unwrap();
+    }
+
+    /// A run that reached an AUC.
+    async fn measured(&self, auc: f64) -> Run {
+        let run = Run { metrics: BTreeMap::from([("auc".into(), auc)]), ..self.run().await };
+        let change = Change::new(&self.owner, "run.update", format!("run:{}", run.id)).put(&run, Expect::Any);
+        self.registry.catalog.commit(change.unwrap()).await.unwrap();
+        run
+    }
+}
+
+#[tokio::test]
+async fn a_new_name_with_gates_takes_only_what_meets_them() {
+    let f = fixture().await;
+    f.declare(&project([])).await;
+    for (name, aucs) in [("bad", vec![0.1]), ("once_bad", vec![0.1, 0.95]), ("good", vec![0.95])] {
+        f.model(name).await;
+        for auc in aucs {
+            let version = f.register(name, &f.measured(auc).await).await.unwrap().version;
+            f.registry.set_alias(name, "champion", version, &f.owner, "").await.unwrap();
+        }
+    }
+
+    let bad = f.registry.rename_model("bad", "late", &f.owner).await;
+    let once_bad = f.registry.rename_model("once_bad", "late", &f.owner).await;
+
+    assert!(matches!(&bad, Err(Error::Refused(verdict)) if verdict.model == "late"), "{bad:?}");
+    assert!(matches!(once_bad, Err(Error::Refused(_))), "a rollback would bring it back: {once_bad:?}");
+    assert!(f.registry.live("bad", "champion").await.unwrap().is_some());
+    let audit = f.registry.catalog.audit(AuditQuery::default()).await.unwrap();
+    let refusals = audit.iter().filter(|entry| entry.outcome == Outcome::Refused && entry.action == "model.rename");
+    assert_eq!(refusals.count(), 2);
+    f.registry.rename_model("bad", "other", &f.owner).await.unwrap();
+    f.registry.rename_model("good", "late", &f.owner).await.unwrap();
+    assert_eq!(f.registry.live("late", "champion").await.unwrap().unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn what_an_endpoint_follows_stays() {
+    let f = fixture().await;
+    f.model("asked").await;
+    f.model("declared").await;
+    let run = f.run().await;
+    for name in ["asked", "declared"] {
+        for _ in 0..2 {
+            f.register(name, &run).await.unwrap();
+        }
+        f.registry.set_alias(name, "champion", 1, &f.owner, "").await.unwrap();
+        f.registry.set_alias(name, "spare", 2, &f.owner, "").await.unwrap();
+    }
+    f.declare(&project([Endpoint::over_registered("of_folder", "declared", "champion")])).await;
+    let endpoint = Endpoint::over_registered("of_request", "asked", "champion");
+    let deployment = Deployment { endpoint, by: f.owner.clone(), at: Timestamp::now() };
+    let change = Change::new(&f.owner, "endpoint.deploy", "endpoint:of_request").put(&deployment, Expect::Absent);
+    f.registry.catalog.commit(change.unwrap()).await.unwrap();
+
+    for (name, endpoint, mend) in
+        [("asked", "of_request", "unload"), ("declared", "of_folder", "endpoints/of_folder.yaml")]
+    {
+        let refusals = [
+            f.registry.rename_model(name, "new", &f.owner).await.err(),
+            f.registry.delete_model(name, &f.owner).await.err(),
+            f.registry.delete_version(name, 1, &f.owner).await.err(),
+            f.registry.remove_alias(name, "champion", &f.owner, "").await.err(),
+        ];
+        for refusal in refusals {
+            let words = refusal.as_ref().map(ToString::to_string).unwrap_or_default();
+            assert!(matches!(refusal, Some(Error::Followed { .. })), "{name}: {refusal:?}");
+            assert!(words.contains(&format!("`{endpoint}`")) && words.contains(mend), "{words}");
+        }
+        f.registry.remove_alias(name, "spare", &f.owner, "nobody follows it").await.unwrap();
+        f.registry.delete_version(name, 2, &f.owner).await.unwrap();
+    }
+
+    f.registry.undeploy("of_request", &f.owner).await.unwrap();
+    f.registry.delete_version("asked", 1, &f.owner).await.unwrap();
+    f.registry.rename_model("asked", "new", &f.owner).await.unwrap();
 }

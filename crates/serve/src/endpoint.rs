@@ -17,7 +17,7 @@ use crate::identifier::identifiers;
 use crate::latencies::Quantiles;
 use crate::log::{Entry, LogQueue, Pushed};
 use crate::metrics::EndpointMetrics;
-use crate::spent::{On, Spending, Spent};
+use crate::spent::{Spending, Spent};
 use crate::work::{Worked, work};
 use crate::{Error, ErrorKind, Given, Question};
 
@@ -156,6 +156,11 @@ impl Endpoint {
         let permit =
             permit.ok_or_else(|| Error::Overloaded { endpoint: self.name.clone(), most: limits.concurrency })?;
 
+        // Without a version there may be no plan either, and then no request is the right one.
+        if deployed.live.is_none() && declared.fallback.constant.is_none() {
+            return Err(self.nothing_live(&declared));
+        }
+
         // Parse.
         let question = Arc::new(parse(&deployed, limits.rows)?);
         if question.rows > limits.rows as usize {
@@ -163,7 +168,6 @@ impl Endpoint {
         }
         let parsed = Instant::now();
         self.metrics.parse.observe(parsed - started);
-        self.spending.add(On::Parsing, parsed - started);
 
         // Features and scores, or the fallback.
         let now = Timestamp::now();
@@ -188,7 +192,7 @@ impl Endpoint {
 
         // Answer.
         let answering = Instant::now();
-        self.spending.add(On::Working, answering - parsed);
+        self.spending.worked(answering - parsed);
         self.spending.answered_at(now);
         let answer = Answer {
             deployed,
@@ -218,9 +222,7 @@ impl Endpoint {
                 tracing::debug!(endpoint = %self.name, "the prediction log is full");
             }
         }
-        let answered = answering.elapsed();
-        self.metrics.answer.observe(answered);
-        self.spending.add(On::Answering, answered);
+        self.metrics.answer.observe(answering.elapsed());
         Ok(answer)
     }
 
@@ -235,13 +237,7 @@ impl Endpoint {
         deadline: Instant,
         permit: Permit,
     ) -> Result<Worked, Error> {
-        let Some(live) = &deployed.live else {
-            return Err(Error::NothingLive {
-                endpoint: self.name.clone(),
-                model: declared.model.clone(),
-                alias: declared.alias.clone(),
-            });
-        };
+        let Some(live) = &deployed.live else { return Err(self.nothing_live(declared)) };
         let late = || Error::TimedOut { endpoint: self.name.clone(), timeout: declared.limits.timeout.as_std() };
         let may_miss = declared.fallback.missing_features;
         if is_short(live, question) {
@@ -263,6 +259,10 @@ impl Endpoint {
         }
     }
 
+    fn nothing_live(&self, declared: &spec::Endpoint) -> Error {
+        Error::NothingLive { endpoint: self.name.clone(), model: declared.model.clone(), alias: declared.alias.clone() }
+    }
+
     fn count(&self, started: Instant, outcome: &Result<Answer, Error>) {
         let took = started.elapsed();
         match outcome {
@@ -270,11 +270,10 @@ impl Endpoint {
                 let outcome = if answer.degraded { &self.metrics.degraded } else { &self.metrics.answered };
                 outcome.inc();
                 self.metrics.total.observe(took);
-                self.spending.add(On::Answered, took);
                 self.latency.record(took);
             }
             Err(error) => {
-                self.spending.add(On::Failed, took);
+                self.spending.failed(took);
                 match error.kind() {
                     ErrorKind::Overloaded => drop(self.metrics.refused.inc()),
                     ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::NotFound => drop(self.metrics.invalid.inc()),
@@ -316,7 +315,7 @@ impl Endpoint {
             log_waiting: counts.waiting.load(Relaxed),
             log_written: counts.written.load(Relaxed),
             log_shed: counts.shed.load(Relaxed),
-            spent: self.spending.so_far(),
+            spent: self.spending.so_far(&self.metrics),
         }
     }
 

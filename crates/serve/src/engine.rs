@@ -129,10 +129,12 @@ impl ServeEngine {
         self.endpoints.load().values().map(|endpoint| endpoint.status()).collect()
     }
 
-    /// Whether there is something behind every endpoint.
+    /// Whether requests can be answered: a version is behind one endpoint at least, or there are no endpoints. One that lost
+    /// its version tells so itself, and does not take the others from their callers.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.endpoints.load().values().all(|endpoint| endpoint.deployed().live.is_some())
+        let endpoints = self.endpoints.load();
+        endpoints.is_empty() || endpoints.values().any(|endpoint| endpoint.deployed().live.is_some())
     }
 
     /// Makes the endpoints those that are declared, and puts behind each the version that has its alias. What does not

@@ -11,6 +11,8 @@ use histogram::AtomicHistogram;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
+use crate::spent::add;
+
 /// Bounds of the buckets that Prometheus is told, in microseconds: from a bare scoring to a timeout.
 const BOUNDS_US: [u64; 15] =
     [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 1_000_000];
@@ -41,7 +43,12 @@ impl Latencies {
     pub(crate) fn observe(&self, took: Duration) {
         let bucket = BOUNDS_US.partition_point(|bound| Duration::from_micros(*bound) < took);
         self.0.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.0.sum_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        add(&self.0.sum_ns, took);
+    }
+
+    /// All durations together.
+    pub(crate) fn sum_ns(&self) -> u64 {
+        self.0.sum_ns.load(Ordering::Relaxed)
     }
 }
 
@@ -54,7 +61,7 @@ impl EncodeMetric for Latencies {
         let bounds = BOUNDS_US.iter().map(|bound| Duration::from_micros(*bound).as_secs_f64()).chain([f64::MAX]);
         let counts = self.0.buckets.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-        let sum = Duration::from_nanos(self.0.sum_ns.load(Ordering::Relaxed)).as_secs_f64();
+        let sum = Duration::from_nanos(self.sum_ns()).as_secs_f64();
         let count = buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }

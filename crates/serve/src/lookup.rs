@@ -70,7 +70,8 @@ impl FeatureLookup for StoredFeatures {
             MissReason::NotMaterialized => Some(format!("feature view `{}` is not materialised online", missed.view)),
             // what is left of the tail may give another value than training saw: no answer to rely on
             MissReason::TooEarly => Some(format!(
-                "the request asks for a moment so long ago that rows of feature view `{}` that count may be gone online",
+                "rows of feature view `{}` that count may be gone online: the request asks for a moment long ago, or a \
+                 window was made longer and the view is not materialised since",
                 missed.view
             )),
             MissReason::NoKey | MissReason::UnknownEntity => None,

@@ -148,6 +148,22 @@ impl Plan {
         self.positions.get(name).copied()
     }
 
+    /// The field or input that is meant by a name with white space: libraries that write models put `_` in its place, and
+    /// callers go on with the names of their data. None when the name is known as it is.
+    #[must_use]
+    pub fn meant(&self, name: &str) -> Option<&str> {
+        if !name.contains(char::is_whitespace) || self.known(name).is_some() {
+            return None;
+        }
+        self.known(&name.replace(char::is_whitespace, "_"))
+    }
+
+    fn known(&self, name: &str) -> Option<&str> {
+        let fields = self.fields.iter().map(|field| field.name.as_str());
+        let inputs = self.inputs.iter().map(|input| input.name.as_str());
+        fields.chain(inputs).find(|known| *known == name)
+    }
+
     /// The position of a category among those of the input at this position; none when the input does not know it.
     #[must_use]
     pub fn category(&self, input: usize, text: &str) -> Option<usize> {

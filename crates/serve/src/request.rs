@@ -137,7 +137,7 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             let at = match plan.fields.get(expected) {
                 Some(field) if field.name == key.as_ref() => Some(expected),
-                _ => plan.field(&key),
+                _ => plan.field(&key).or_else(|| plan.field(plan.meant(&key)?)),
             };
             let Some(at) = at else {
                 return Err(de::Error::custom(format!("row {rows}: {}", plan.unknown("field", &key))));
@@ -388,6 +388,21 @@ mod tests {
             let error = read(&body).unwrap_err();
             assert!(error.contains(words), "expected `{words}` in: {error}");
         }
+    }
+
+    #[test]
+    fn a_name_with_spaces_means_the_field_that_has_underscores_in_their_place() {
+        let field = RequestField { name: "sepal_length_(cm)".into(), data_type: DataType::Float64, required: true };
+        let plan = Plan::new(vec![field], vec![], vec![]);
+        let rows = |body: &str| {
+            let question = parse(body.as_bytes(), &plan, "iris", 2);
+            question.map(|question| question.rows).map_err(|error| error.to_string())
+        };
+
+        assert_eq!(rows(r#"{"rows":[{"sepal length (cm)":1},{"sepal_length_(cm)":2}]}"#), Ok(2));
+        let twice = rows(r#"{"rows":[{"sepal length (cm)":1,"sepal_length_(cm)":2}]}"#).unwrap_err();
+        assert!(twice.contains("comes twice"), "{twice}");
+        assert!(rows(r#"{"rows":[{"sepal width (cm)":1}]}"#).unwrap_err().contains("no field `sepal width (cm)`"));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::metrics::EndpointMetrics;
+
 /// Sums of durations, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Spent {
@@ -23,52 +25,41 @@ pub struct Spent {
     pub last_answered_ms: u64,
 }
 
-/// The sums as they grow.
+/// The sums that no histogram keeps, as they grow.
 #[derive(Debug, Default)]
 pub(crate) struct Spending {
-    answered_ns: AtomicU64,
     failed_ns: AtomicU64,
-    parse_ns: AtomicU64,
     work_ns: AtomicU64,
-    answer_ns: AtomicU64,
     last_answered_ms: AtomicU64,
 }
 
-/// What a moment of a request was spent on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum On {
-    Answered,
-    Failed,
-    Parsing,
-    Working,
-    Answering,
-}
-
 impl Spending {
-    pub(crate) fn add(&self, on: On, took: Duration) {
-        let sum = match on {
-            On::Answered => &self.answered_ns,
-            On::Failed => &self.failed_ns,
-            On::Parsing => &self.parse_ns,
-            On::Working => &self.work_ns,
-            On::Answering => &self.answer_ns,
-        };
-        sum.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub(crate) fn failed(&self, took: Duration) {
+        add(&self.failed_ns, took);
+    }
+
+    pub(crate) fn worked(&self, took: Duration) {
+        add(&self.work_ns, took);
     }
 
     pub(crate) fn answered_at(&self, moment: Timestamp) {
         self.last_answered_ms.fetch_max(moment.as_millisecond().unsigned_abs(), Ordering::Relaxed);
     }
 
-    pub(crate) fn so_far(&self) -> Spent {
-        let read = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+    /// These sums, and those of the histograms.
+    pub(crate) fn so_far(&self, metrics: &EndpointMetrics) -> Spent {
         Spent {
-            answered_ns: read(&self.answered_ns),
-            failed_ns: read(&self.failed_ns),
-            parse_ns: read(&self.parse_ns),
-            work_ns: read(&self.work_ns),
-            answer_ns: read(&self.answer_ns),
-            last_answered_ms: read(&self.last_answered_ms),
+            answered_ns: metrics.total.sum_ns(),
+            failed_ns: self.failed_ns.load(Ordering::Relaxed),
+            parse_ns: metrics.parse.sum_ns(),
+            work_ns: self.work_ns.load(Ordering::Relaxed),
+            answer_ns: metrics.answer.sum_ns(),
+            last_answered_ms: self.last_answered_ms.load(Ordering::Relaxed),
         }
     }
+}
+
+/// Adds a duration to a sum of nanoseconds.
+pub(crate) fn add(sum: &AtomicU64, took: Duration) {
+    sum.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
 }

@@ -4,6 +4,17 @@
   const root = document.documentElement;
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
+  // Addresses that MLflow's client prints and keeps in its logs: theirs lie behind a `#`, ours do not.
+  const moved = () => {
+    if (location.pathname !== "/" || !location.hash.startsWith("#/")) return;
+    const [kind, name, more, run] = location.hash.slice(2).split("?")[0].split("/");
+    if (kind === "experiments" && more === "runs" && run) location.replace(`/runs/${run}`);
+    else if (kind === "experiments") location.replace(name ? `/runs?experiment=${name}` : "/runs");
+    else if (kind === "models") location.replace(name ? `/models/${name}` : "/models");
+  };
+  moved();
+  addEventListener("hashchange", moved);
+
   // Theme: follows the system until the reader chooses.
   const stored = localStorage.getItem("theme");
   if (stored) root.dataset.theme = stored;

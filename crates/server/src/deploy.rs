@@ -1,16 +1,23 @@
-//! Deployments on a running server: one function of the registry, and a wait until the engine has followed.
+//! A running server follows the catalog: waits until the layers, or the engine, have followed what was applied or deployed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainspring_catalog::Principal;
 use mainspring_registry::{Deploy, Deployed, Error};
+use mainspring_spec::Project;
 
-use crate::app::App;
+use crate::app::{App, Layers};
+use crate::http::Problem;
 
 /// How long a version may take to stand behind its endpoint: it is read, checked and compiled.
 const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How often it is looked whether it does.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long the layers may take to follow what was applied: they are made anew from it, which takes milliseconds.
+const APPLIED_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether they have: each look reads the project from the catalog.
+const LOOK_AT_APPLIED_EVERY: Duration = Duration::from_millis(50);
 
 impl App {
     /// Puts a model behind an endpoint, and waits until it answers. Whoever calls this has asked the policy whether the caller
@@ -39,6 +46,42 @@ impl App {
         self.registry.undeploy(endpoint, principal).await?;
         self.followed(|| self.serve.endpoint(endpoint).is_err()).await;
         Ok(())
+    }
+
+    /// The layers of what is applied at this moment. The server looks at the catalog once a second; whoever decides by what is
+    /// declared, and is asked right after an `apply`, must not decide by what was declared before.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog fails, or the server cannot take up what is applied.
+    pub async fn applied_layers(&self) -> Result<Arc<Layers>, Problem> {
+        let mut has_asked = false;
+        let begun = tokio::time::Instant::now();
+        loop {
+            let layers = self.layers();
+            if self.is_applied(&layers.project).await.map_err(|error| Problem::internal(&error))? {
+                return Ok(layers);
+            }
+            if begun.elapsed() >= APPLIED_WITHIN {
+                return Err(Problem::unavailable(format!(
+                    "the server has not taken up the project `{}` as it was applied last, and does not go on with the one \
+                     before; its log says why, `mainspring validate` what is wrong with the folder",
+                    layers.project.file.project
+                )));
+            }
+            if !has_asked {
+                self.changed.notify_one();
+                has_asked = true;
+            }
+            tokio::time::sleep(LOOK_AT_APPLIED_EVERY).await;
+        }
+    }
+
+    /// Whether a project is what the catalog has: what was applied last, with the endpoints that were asked for.
+    async fn is_applied(&self, project: &Project) -> Result<bool, Error> {
+        let declared = self.catalog.declared().await?;
+        let mut applied = declared.unwrap_or_else(|| Project::empty(&project.folder));
+        applied.folder.clone_from(&project.folder);
+        Ok(self.registry.with_deployments(applied).await? == *project)
     }
 
     /// Has the server look at the catalog now, and waits for what comes of it.

@@ -98,5 +98,5 @@ fn asked<'a>(method: &Method, path: &'a str, (before, after): (&str, &str)) -> O
 
 /// Whether a path is for everyone: who asks does not matter there.
 fn is_open(path: &str) -> bool {
-    path == "/health" || path.starts_with("/assets/")
+    path == "/health" || path == "/favicon.ico" || path.starts_with("/assets/")
 }

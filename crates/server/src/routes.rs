@@ -18,7 +18,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::faces::Served;
 use crate::front::Front;
-use crate::http::{Problem, asset};
+use crate::http::{Problem, asset, icon};
 use crate::listener::{self, Manner, Paced};
 use crate::{api, console, faces, operate};
 
@@ -38,8 +38,10 @@ fn router(app: App, served: Served) -> Router {
         .with_state(app.clone())
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
         .layer(CompressionLayer::new().compress_when(compressed.clone()));
-    let assets =
-        Router::new().route("/assets/{name}", get(asset)).layer(CompressionLayer::new().compress_when(compressed));
+    let assets = Router::new()
+        .route("/assets/{name}", get(asset))
+        .route("/favicon.ico", get(icon))
+        .layer(CompressionLayer::new().compress_when(compressed));
     Router::new()
         .merge(faces::oip::router(served.clone()))
         .merge(faces::oip::repository_router(app.clone()))

@@ -69,6 +69,20 @@ pub(crate) struct Unresolved {
 }
 
 impl FeatureView {
+    /// Whether its values are kept in the online store: asked for, stored at all, and of something to look them up by. A
+    /// SQL view without entity is a plain table for others to read.
+    #[must_use]
+    pub fn is_served_online(&self) -> bool {
+        self.online && self.entity.is_some() && self.kind() != ViewKind::Request
+    }
+
+    /// The column in which a windowed view's table keeps an operand: named for the first aggregate of it.
+    #[must_use]
+    pub fn operand_column(&self, of: &str) -> &str {
+        let first = self.aggregates.iter().find(|aggregate| aggregate.of.as_deref() == Some(of));
+        first.map_or("", |aggregate| &aggregate.name)
+    }
+
     /// The names of its features: those listed under `features` in a SQL view, one an aggregate and window in a
     /// windowed view, one an expression in a request-time view.
     #[must_use]
@@ -209,6 +223,12 @@ impl Project {
             return self.sources.get(push).filter(|source| source.is_pushed()).into_iter().collect();
         }
         listed
+    }
+
+    /// The view and feature that `view.feature` or a bare `feature` names, when it names one alone.
+    #[must_use]
+    pub fn feature_named(&self, name: &str) -> Option<(String, String)> {
+        self.find_feature(name).ok()
     }
 
     fn find_view(&self, view: &str) -> std::result::Result<&FeatureView, Unresolved> {

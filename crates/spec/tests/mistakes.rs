@@ -254,6 +254,24 @@ fn column_that_every_pushed_table_has_is_not_declared_again() {
     assert_eq!(rules(&written("sources/clicks.yaml", text)), ["duplicate_column"]);
 }
 
+#[test]
+fn columns_that_differ_only_in_case_are_told_at_the_second() {
+    let columns = replaced("sources/orders.yaml", "columns:\n", "columns:\n  - {name: ITEMS, type: int64}\n");
+    let derived = replaced(
+        "sources/orders.yaml",
+        "key: [order_id]",
+        "derive:\n  - {name: Amount, type: float64, sql: amount}\nkey: [order_id]",
+    );
+
+    for (found, other, second) in [(columns, "ITEMS", "items"), (derived, "amount", "Amount")] {
+        assert_eq!(rules(&found), ["duplicate_column"]);
+        let message = &found.found[0].message;
+        assert!(message.contains("differ only in case") && message.contains(other), "{message}");
+        assert!(found.render(Look::Plain).contains(second));
+        assert!(found.found[0].line > 1, "{:?}", found.found[0]);
+    }
+}
+
 shown!(
     a_service_of_a_feature_that_no_view_has,
     written(

@@ -31,7 +31,7 @@ mod window;
 
 pub use alert::{Alert, AlertState, Event, JudgedSubject, JudgedSubjects, Signature, Subject, transition};
 pub use error::{Error, Result};
-pub use label::{LABELS_MAX, PushedLabel, StoredLabel};
+pub use label::{LABELS_MAX, LabelsPushed, PushedLabel, StoredLabel};
 pub use metrics::WatchMetrics;
 pub use report::{
     Bound, ColumnReport, Inputs, Judgement, Performance, Reference, Role, Rule, Traffic, WindowHistograms, WindowReport,

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Change, ListQuery, Principal};
-use mainspring_lake::{Committed, Lake, TableName, WriteId, stream_of};
+use mainspring_lake::{Lake, TableName, WriteId, stream_of};
 use mainspring_registry::Registry;
 use mainspring_spec::{Field, Monitor, Project};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::alert::{Event, Subject, transition};
-use crate::label::{LABELS_TABLE, batch_of, stored_labels};
+use crate::label::{Checked, LABELS_TABLE, Target, batch_of, checked, new_among, stored_labels};
 use crate::{
-    Alert, AlertState, Error, PushedLabel, Result, StoredLabel, WatchMetrics, WindowHistograms, WindowReport, sql,
+    Alert, AlertState, Error, LabelsPushed, PushedLabel, Result, StoredLabel, WatchMetrics, WindowHistograms,
+    WindowReport, sql,
 };
 
 /// Watches the endpoints of a project. Cheap to clone.
@@ -173,8 +174,8 @@ impl Watch {
         Ok(next)
     }
 
-    /// Writes labels of a model to `monitoring.labels`: all of them, or none when one cannot be used. On return they are
-    /// durable. The same `write` lands once; left out, each call lands.
+    /// Writes labels of a model to `monitoring.labels`: all of them, or none when one cannot be used. On return they
+    /// are durable. Labels that are known already are passed over, so that a push may be tried again.
     ///
     /// # Errors
     /// When the model is not declared, a label cannot be used, or the lake or the catalog fails.
@@ -182,9 +183,8 @@ impl Watch {
         &self,
         model: &str,
         labels: &[PushedLabel],
-        write: Option<WriteId>,
         principal: &Principal,
-    ) -> Result<Committed> {
+    ) -> Result<LabelsPushed> {
         let declared = self.project.models.get(model).ok_or_else(|| Error::UnknownModel(model.to_owned()))?;
         let fields = self.project.table_columns(&declared.observations.from).unwrap_or_default();
         let key: Vec<Field> = self
@@ -193,22 +193,50 @@ impl Watch {
             .iter()
             .filter_map(|name| fields.iter().find(|field| field.name == *name).cloned())
             .collect();
-        let batch = batch_of(model, declared.task, &key, labels, Timestamp::now(), principal)?;
-        let stream = stream_of(batch.schema(), vec![batch]);
-        let committed = match write {
-            Some(write) => self.lake.append(&labels_table()?, stream, write).await?,
-            None => {
-                // Held until it has landed: a sequence that came after a greater one would count as a repetition.
-                let mut next = self.pushes.lock().await;
-                next.sequence += 1;
-                self.lake.append(&labels_table()?, stream, next.clone()).await?
-            }
-        };
-        let detail = serde_json::json!({
-            "labels": labels.len(), "version": committed.version, "replayed": committed.replayed,
-        });
+        let pushed = checked(model, declared.task, &key, labels)?;
+        // Held until it has landed: a push that is tried again sees what the first one wrote, and a sequence that came
+        // after a greater one would count as a repetition.
+        let mut next = self.pushes.lock().await;
+        let (now, known) = (Timestamp::now(), self.known_labels(model, &pushed).await?);
+        let new = new_among(pushed, &known, now);
+        let count = |labels: usize| u64::try_from(labels).unwrap_or(u64::MAX);
+        let came_to = LabelsPushed { given: count(labels.len()), landed: count(new.len()) };
+        if !new.is_empty() {
+            let batch = batch_of(model, &new, now, principal)?;
+            next.sequence += 1;
+            let stream = stream_of(batch.schema(), vec![batch]);
+            self.lake.append(&labels_table()?, stream, next.clone()).await?;
+        }
+        drop(next);
+        // also when nothing is new: the process may have died between the lake and this entry when it was
+        let detail = serde_json::json!({ "labels": came_to.given, "landed": came_to.landed });
         self.catalog.commit(Change::new(principal, "labels.push", format!("model:{model}")).detail(detail)).await?;
-        Ok(committed)
+        Ok(came_to)
+    }
+
+    /// What is stored of the predictions and keys that labels name.
+    async fn known_labels(&self, model: &str, labels: &[Checked]) -> Result<Vec<StoredLabel>> {
+        let table = labels_table()?;
+        if labels.is_empty() || !self.lake.exists(&table).await? {
+            return Ok(vec![]);
+        }
+        let among = |column: &str, of: fn(&Target) -> Option<&str>| {
+            let named: Vec<String> = labels.iter().filter_map(|label| of(label.target())).map(sql::text).collect();
+            (!named.is_empty()).then(|| format!("{} IN ({})", sql::name(column), named.join(", ")))
+        };
+        let named: Vec<String> =
+            [among("prediction_id", Target::prediction), among("key", Target::key)].into_iter().flatten().collect();
+        let (model, named) = (sql::text(model), named.join(" OR "));
+        self.read_labels(&format!("SELECT * FROM {table} WHERE model = {model} AND ({named})")).await
+    }
+
+    async fn read_labels(&self, query: &str) -> Result<Vec<StoredLabel>> {
+        let failed = |error: datafusion::error::DataFusionError| Error::Table {
+            table: "monitoring.labels".into(),
+            reason: error.to_string(),
+        };
+        let batches = self.lake.sql(query).await?.collect().await.map_err(failed)?;
+        Ok(stored_labels(&batches))
     }
 
     /// Reads labels pushed for a model, the newest first.
@@ -225,12 +253,7 @@ impl Watch {
             sql::text(model),
             limit.min(LISTED_LABELS_MAX)
         );
-        let failed = |error: datafusion::error::DataFusionError| Error::Table {
-            table: "monitoring.labels".into(),
-            reason: error.to_string(),
-        };
-        let batches = self.lake.sql(&query).await?.collect().await.map_err(failed)?;
-        Ok(stored_labels(&batches))
+        self.read_labels(&query).await
     }
 }
 

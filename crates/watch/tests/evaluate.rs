@@ -210,9 +210,12 @@ async fn pushed_labels_win_over_the_source() {
     let by_key = PushedLabel { prediction_id: None, key, label: json!(1), known_at };
     let unknown = PushedLabel { prediction_id: Some("nobody".into()), key: None, label: json!(true), known_at };
     let too_late = PushedLabel { prediction_id: Some(prediction_id(1, punctual[2])), known_at: None, ..by_id.clone() };
-    world.watch.push_labels("late", &[by_id, by_key, unknown, too_late], None, &principal()).await.unwrap();
+    let labels = [by_id, by_key, unknown, too_late];
+    let first = world.watch.push_labels("late", &labels, &principal()).await.unwrap();
+    let again = world.watch.push_labels("late", &labels, &principal()).await.unwrap();
     let reports = evaluate(&world, "late", until).await;
 
+    assert_eq!((first.given, first.landed, again.given, again.landed), (4, 4, 4, 0), "a push may be tried again");
     assert_eq!(share(&reports).round(), late + 2.0);
     let listed = world.watch.labels("late", 10).await.unwrap();
     assert_eq!((listed.len(), listed[0].pushed_by.as_str()), (4, "user:local"));

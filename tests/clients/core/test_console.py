@@ -1,6 +1,7 @@
 """The console in a real browser: every page opens, nothing complains, the main numbers are there."""
 
 import re
+import urllib.request
 
 import pytest
 
@@ -112,4 +113,55 @@ def test_the_api_page_shows_every_operation_and_its_types(platform, page):
     assert page.locator("details.folded").count() == len(document["components"]["schemas"])
     page.get_by_role("link", name="ListOfTableView", exact=True).click()
     assert page.locator("details.folded[open]").inner_text().startswith("ListOfTableView")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(
+    "printed, leads_to",
+    [
+        ("/#/experiments/1/runs/0199aaaa", "/runs/0199aaaa"),
+        ("/#/experiments/1", "/runs?experiment=1"),
+        ("/#/models/arrival_delay/versions/1", "/models/arrival_delay"),
+    ],
+)
+def test_addresses_that_mlflows_client_prints_lead_to_our_pages(platform, page, printed, leads_to):
+    page.goto(platform.url + printed)
+
+    page.wait_for_url(platform.url + leads_to)
+
+
+def test_the_profile_of_a_table_fits_a_usual_screen(platform, page):
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(platform.url + "/tables/sources.weather", wait_until="networkidle")
+
+    hidden = page.evaluate("(() => { const s = document.querySelector('#profile').parentElement; return s.scrollWidth - s.clientWidth })()")
+    assert hidden <= 0
+
+
+def test_the_page_of_a_clients_run_shows_what_was_logged(platform, page):
+    def mlflow(call, body):
+        return platform.post(f"/api/2.0/mlflow/{call}", body)
+
+    experiment = mlflow("experiments/create", {"name": "owls at night"})["experiment_id"]
+    started = {"experiment_id": experiment, "run_name": "brave-owl-7", "start_time": 1_790_000_000_000}
+    run = mlflow("runs/create", started)["run"]["info"]["run_id"]
+    metric = {"run_id": run, "key": "my_score", "value": 0.4567, "timestamp": 1_790_000_000_000, "step": 0}
+    mlflow("runs/log-metric", metric)
+    mlflow("runs/set-tag", {"run_id": run, "key": "mlflow.note.content", "value": "Tries a deeper tree"})
+    mlflow("runs/set-tag", {"run_id": run, "key": "team", "value": "blue"})
+    path = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{run}/artifacts/plots/words.txt"
+    sent = urllib.request.Request(platform.url + path, b"whoo", method="PUT")
+    urllib.request.urlopen(sent, timeout=30).read()
+
+    page.goto(f"{platform.url}/runs?experiment={experiment}", wait_until="networkidle")
+    listed = page.locator("main").inner_text()
+    assert "brave-owl-7" in listed and "0.4567" in listed, "also while the run goes on"
+    page.goto(f"{platform.url}/runs/{run}", wait_until="networkidle")
+
+    text = page.locator("main").inner_text()
+    for there in ["brave-owl-7", "owls at night", "Tries a deeper tree", "0.4567", "blue", "plots/words.txt"]:
+        assert there in text, there
+    assert "on the test rows" not in text and "Made by" not in text
+    href = page.get_by_role("link", name="plots/words.txt").get_attribute("href")
+    assert platform.get(href) == b"whoo"
     assert page.complaints == []

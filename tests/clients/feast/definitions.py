@@ -47,3 +47,16 @@ def worth(inputs: pd.DataFrame) -> pd.DataFrame:
 
 
 board = FeatureService(name="driver_board", features=[driver_stats[["conv_rate", "trips"]], driver_vectors])
+
+# Names that are none of ours: clients go on to ask for them as they are.
+temperatures_file = FileSource(
+    name="driver_temperatures_file",
+    path="driver_stats.parquet",
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created",
+    field_mapping={"conv_rate": "avgTemp"},
+)
+location_stats = FeatureView(
+    name="LocationStats", entities=[driver], schema=[Field(name="avgTemp", dtype=Float64)], source=temperatures_file
+)
+locations = FeatureService(name="my-service-v1", features=[location_stats])

@@ -23,7 +23,7 @@ DRIVERS = [{"driver_id": driver} for driver in (1001, 1002, 1003, 4242)]
 def test_says_what_it_wrote_and_what_it_could_not_carry_over(rides):
     said = json.loads(rides.said)
 
-    assert (said["entities"], said["sources"], said["feature_views"], said["feature_services"]) == (1, 1, 2, 1)
+    assert (said["entities"], said["sources"], said["feature_views"], said["feature_services"]) == (1, 2, 3, 2)
     notes = "\n".join(said["notes"])
     assert "on-demand feature view `worth` is not carried over" in notes
     assert "sqlite online store are not copied" in notes

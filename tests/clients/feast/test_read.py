@@ -62,6 +62,11 @@ def test_entity_may_be_named_in_place_of_its_key(served):
     assert found["driver_id"]["values"] == [1001] and found["trips"]["values"] == [13]
 
 
+def test_text_of_digits_is_the_number(served):
+    found = by_name(ask(served, entities={"driver_id": ["1001", 1004]}, features=["driver_stats:trips"]))
+    assert found["driver_id"]["values"] == [1001, 1004] and found["trips"]["values"] == [13, 2]
+
+
 def test_no_entities_are_no_error(served):
     found = by_name(ask(served, entities={"driver_id": []}, features=FEATURES))
     assert found["conv_rate"] == {"values": [], "statuses": [], "event_timestamps": []}

@@ -104,6 +104,20 @@ def test_one_runs_metrics_are_those_of_the_run(cursor):
     ]
 
 
+@pytest.mark.parametrize(
+    ("sql", "clause"),
+    [
+        ("SELECT count(*) FROM (SELECT items FROM orders TABLESAMPLE SYSTEM (10))", "TABLESAMPLE"),
+        ("SELECT count(*) FROM orders PREWHERE items < 5", "PREWHERE"),
+        ("SELECT count(*) FROM orders WITH (NOLOCK)", "WITH"),
+        ("SELECT items, count(*) FROM orders GROUP BY items WITH ROLLUP", "ROLLUP"),
+    ],
+)
+def test_a_clause_that_would_be_passed_over_is_refused_by_name(cursor, sql, clause):
+    with pytest.raises(adbc_driver_manager.NotSupportedError, match=f"passes over .*{clause}"):
+        cursor.execute(sql)
+
+
 def test_the_audit_log_is_a_chain(cursor):
     entries = rows(cursor, "SELECT seq, prev_hash, hash FROM platform.audit ORDER BY seq")
 

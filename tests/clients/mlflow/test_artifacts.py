@@ -114,7 +114,8 @@ def test_the_browsers_ways_to_an_artifact(server, client):
     for target in [f"/get-artifact?path=page.html&run_id={run.run_id}", f"/get-artifact?path=page.html&run_uuid={run.run_id}"]:
         status, head, body = raw(server, "GET", target)
         assert status == 200 and body == b"<script>alert(1)</script>"
-        assert "content-disposition: attachment" in head and "x-content-type-options: nosniff" in head
+        assert "content-disposition: attachment; filename=\"page.html\"; filename*=utf-8''page%2ehtml" in head
+        assert "x-content-type-options: nosniff" in head
         assert "content-type: text/plain" in head
     status, _, body = raw(server, "GET", "/model-versions/get-artifact?path=MLmodel&name=browsed&version=1")
     assert (status, body) == (200, b"flavors: {}")
@@ -128,6 +129,31 @@ def test_the_browsers_ways_to_an_artifact(server, client):
     base = f"/ajax-api/2.0/mlflow/logged-models/{model.model_id}/artifacts"
     assert raw(server, "GET", f"{base}/files?artifact_file_path=MLmodel")[2] == b"flavors: {}"
     assert b'"MLmodel"' in raw(server, "GET", f"{base}/directories")[2]
+
+
+def test_a_part_of_a_file_comes_down(server, client):
+    run = client.create_run("0").info
+    client.log_text(run.run_id, "0123456789", "digits.txt")
+    for target in [
+        f"/get-artifact?path=digits.txt&run_id={run.run_id}",
+        f"/api/2.0/mlflow-artifacts/artifacts/0/{run.run_id}/artifacts/digits.txt",
+    ]:
+        assert "accept-ranges: bytes" in raw(server, "GET", target)[1]
+        for asked, part, body in [("2-4", "2-4", b"234"), ("7-", "7-9", b"789"), ("-1", "9-9", b"9"), ("8-99", "8-9", b"89")]:
+            status, head, got = raw(server, "GET", target, headers=[f"Range: bytes={asked}"])
+            assert (status, got) == (206, body), asked
+            assert f"content-range: bytes {part}/10" in head and f"content-length: {len(body)}" in head
+        status, head, _ = raw(server, "GET", target, headers=["Range: bytes=10-"])
+        assert status == 416 and "content-range: bytes */10" in head
+        assert raw(server, "GET", target, headers=["Range: bytes=0-1,4-5"])[::2] == (200, b"0123456789")
+
+
+@pytest.mark.parametrize("path", ["logged-models/%E4", "logged-models/%E4/tags/x", "webhooks/%E4"])
+def test_a_path_that_is_no_text_is_refused_in_mlflows_form(server, path):
+    method = "DELETE" if "tags" in path else "GET"
+    status, head, body = raw(server, method, f"/api/2.0/mlflow/{path}")
+    assert status == 400 and "content-type: application/json" in head
+    assert b'"error_code":"INVALID_PARAMETER_VALUE"' in body
 
 
 HOSTILE = [

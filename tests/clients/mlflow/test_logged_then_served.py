@@ -139,6 +139,24 @@ def test_a_switch_fails_no_request_and_a_rollback_goes_back(server):
     assert_same(predictions(server, "switched", few), expected[0])
 
 
+def test_what_an_endpoint_serves_is_not_taken_from_under_it(server):
+    log_lightgbm("served", 5)
+    mainspring(server.folder, "deploy", "served", "--as", "served_elsewhere")
+    client = mlflow.MlflowClient()
+    for call in [
+        lambda: client.rename_registered_model("served", "gone"),
+        lambda: client.delete_registered_model("served"),
+        lambda: client.delete_model_version("served", "1"),
+        lambda: client.delete_registered_model_alias("served", "champion"),
+    ]:
+        with pytest.raises(mlflow.exceptions.MlflowException, match="the endpoint `served_elsewhere` follows") as refused:
+            call()
+        assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
+    predictions(server, "served_elsewhere", ROWS.head(7))
+    log_lightgbm("served", 6)
+    client.delete_model_version("served", "2")
+
+
 def test_predictions_are_logged_and_the_console_shows_the_endpoint(server):
     log_lightgbm("shown", 5)
     mainspring(server.folder, "deploy", "shown", "--as", "shown_elsewhere")

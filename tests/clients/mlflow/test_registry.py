@@ -7,6 +7,7 @@ import sys
 
 import mlflow
 import pytest
+import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.models import Model
@@ -83,7 +84,7 @@ def test_names_that_no_model_can_have(client, name):
     refused("INVALID_PARAMETER_VALUE", client.create_registered_model, name)
 
 
-def test_versions_are_numbered_described_tagged_staged_and_deleted(client):
+def test_versions_are_numbered_described_tagged_staged_and_deleted(server, client):
     client.create_registered_model("v")
     versions = [version_of(client, "v", tags={"n": str(n)}, description=f"number {n}") for n in range(3)]
     assert [int(version.version) for version in versions] == [1, 2, 3]
@@ -97,6 +98,9 @@ def test_versions_are_numbered_described_tagged_staged_and_deleted(client):
     first = client.get_model_version("v", "1")
     assert (first.description, first.tags) == ("reworded", {"checked": "yes"})
 
+    stage = {"name": "v", "version": "1", "stage": "Production"}
+    moved = requests.post(f"{server.url}/api/2.0/mlflow/model-versions/transition-stage", json=stage, timeout=10)
+    assert moved.status_code == 200, moved.text
     client.transition_model_version_stage("v", "1", "Production")
     client.transition_model_version_stage("v", "2", "production", archive_existing_versions=True)
     assert client.get_model_version("v", "1").current_stage == "Archived"
@@ -233,6 +237,11 @@ def test_logged_models_begin_finish_are_searched_and_deleted(client):
     with pytest.raises(MlflowException):
         client.log_model_params(model.model_id, {"depth": "4"})
 
+    refused("RESOURCE_DOES_NOT_EXIST", client.log_metric, run.info.run_id, "zz", 1, model_id="m-nope")
+    unknown = mlflow.entities.Metric("zz", 1, 1, 1, model_id="m-nope")
+    refused("RESOURCE_DOES_NOT_EXIST", client.log_batch, run.info.run_id, [unknown])
+    assert "zz" not in client.get_run(run.info.run_id).data.metrics
+
     other = client.create_logged_model(experiment, name="other")
 
     def search(filter, **more):
@@ -241,6 +250,15 @@ def test_logged_models_begin_finish_are_searched_and_deleted(client):
     assert search(None) == ["other", "net"]
     assert search("name = 'net' AND params.depth = '3' AND tags.c = 'd' AND metrics.auc > 0.7") == ["net"]
     assert search("metrics.auc > 0.8") == []
+    again = client.create_run(experiment)
+    client.log_metric(again.info.run_id, "auc", 0.1, model_id=model.model_id)
+    client.log_metric(again.info.run_id, "auc", 0.5, model_id=model.model_id, step=2)
+    for value in ["> 0.7", "< 0.2", "= 0.5"]:
+        assert search(f"metrics.auc {value}") == ["net"], "any value of any run counts"
+    assert search(f"creation_timestamp_ms >= {model.creation_timestamp} AND last_updated_timestamp_ms > 0 AND name = 'net'") == ["net"]
+    assert search(f"experiment_id = '{experiment}'", max_results=5_000) == ["other", "net"]
+    assert search(f"artifact_location = '{model.artifact_location}'") == ["net"]
+    assert len(search(None, order_by=[{"field_name": "experiment_id"}, {"field_name": "artifact_location"}])) == 2
     assert search("model_type = 'tree' AND status = 'READY'") == ["net"]
     assert search(None, order_by=[{"field_name": "name"}]) == ["net", "other"]
     assert search(None, order_by=[{"field_name": "metrics.auc"}]) == ["net", "other"]
@@ -284,7 +302,8 @@ GATED = {
 }
 
 
-def test_a_gate_that_the_project_declares_holds_for_clients(tmp_path):
+def mainspring_project(tmp_path):
+    """A project that declares a model `late`, whose gate asks for an AUC of 0.9."""
     for name, text in GATED.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -301,6 +320,10 @@ def test_a_gate_that_the_project_declares_holds_for_clients(tmp_path):
         "trainer: {logistic_regression: {}}\npromote: manual\ngates:\n  - {metric: auc, min: 0.9}\n"
     )
     mainspring(tmp_path, "apply", "--yes")
+
+
+def test_a_gate_that_the_project_declares_holds_for_clients(tmp_path):
+    mainspring_project(tmp_path)
     with Server(tmp_path) as server:
         mlflow.set_tracking_uri(server.url)
         mlflow.set_registry_uri(server.url)
@@ -322,6 +345,22 @@ def test_a_gate_that_the_project_declares_holds_for_clients(tmp_path):
         assert [entry["subject"] for entry in refusals] == ["model:late@3", "model:late@1"]
         refused("INVALID_PARAMETER_VALUE", client.rename_registered_model, "late", "early")
         refused("INVALID_PARAMETER_VALUE", client.delete_registered_model, "late")
+
+
+def test_a_gate_is_not_passed_by_under_another_name(tmp_path):
+    mainspring_project(tmp_path)
+    with Server(tmp_path) as server:
+        mlflow.set_tracking_uri(server.url)
+        mlflow.set_registry_uri(server.url)
+        client = MlflowClient()
+        client.create_registered_model("free")
+        version_of(client, "free", metrics={"auc": 0.1})
+        client.set_registered_model_alias("free", "champion", 1)
+        words = refused("PERMISSION_DENIED", client.rename_registered_model, "free", "late")
+        assert "auc is 0.1000, the gate asks for at least 0.9" in words
+        assert client.get_registered_model("free").aliases == {"champion": "1"}
+        entries = server.json("/api/v1/audit")["items"]
+        assert [e["subject"] for e in entries if (e["outcome"], e["action"]) == ("refused", "model.rename")] == ["model:free"]
 
 
 def test_the_example_runs(server):

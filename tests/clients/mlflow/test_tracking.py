@@ -204,9 +204,60 @@ def test_limits_are_said_as_mlflow_says_them(server, client, experiment):
     assert "Names may only contain" in post("runs/set-tag", run_id=run_id, key="a;b", value="1")
     assert "must not resolve to other names" in post("runs/log-parameter", run_id=run_id, key="a/../b", value="1")
     assert "exceeds the maximum length of 250" in post("runs/set-tag", run_id=run_id, key="k" * 251, value="1")
+    for path, words in [("experiments/update", {}), ("experiments/update", {"new_name": ""})]:
+        assert "Missing value for required parameter 'new_name'." in post(path, experiment_id=experiment, **words)
+    assert "'experiment_ids'" in post("runs/search", experiment_ids=experiment)
+    assert "'order_by'" in post("runs/search", experiment_ids=[experiment], order_by="start_time")
     large = post("runs/log-batch", run_id=run_id, tags=[{"key": "a", "value": "x" * 1_000_000}])
     assert "must be at most 1000000 bytes" in large
     assert client.get_run(run_id).data.metrics == {} and client.get_run(run_id).data.params == {}
+
+
+def test_long_params_and_tags_are_cut(server, client, experiment):
+    def post(path, **body):
+        answer = requests.post(f"{server.url}/api/2.0/mlflow/{path}", json=body, timeout=10)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    tags = [{"key": "made", "value": "t" * 8_001}]
+    run_id = post("runs/create", experiment_id=experiment, tags=tags)["run"]["info"]["run_id"]
+    for _ in range(2):
+        post("runs/log-parameter", run_id=run_id, key="one", value="\u00e4" * 6_001)
+    post("runs/log-batch", run_id=run_id, params=[{"key": "one", "value": "\u00e4" * 7_000}, {"key": "two", "value": "p" * 6_001}])
+    post("runs/set-tag", run_id=run_id, key="set", value="t" * 8_001)
+    post("runs/log-batch", run_id=run_id, tags=[{"key": "batched", "value": "t" * 8_001}])
+    data = client.get_run(run_id).data
+    assert data.params == {"one": "\u00e4" * 6_000, "two": "p" * 6_000}
+    assert {data.tags[key] for key in ["made", "set", "batched"]} == {"t" * 8_000}
+
+
+def test_the_tag_of_a_name_renames_the_run(client, experiment):
+    run_id = client.create_run(experiment, run_name="first").info.run_id
+    client.set_tag(run_id, "mlflow.runName", "second")
+    assert client.get_run(run_id).info.run_name == "second"
+    client.log_batch(run_id, tags=[RunTag("mlflow.runName", "third")])
+    assert client.get_run(run_id).info.run_name == "third"
+    assert [run.info.run_id for run in client.search_runs([experiment], "run_name = 'third'")] == [run_id]
+
+
+def test_an_experiment_is_deleted_once_and_restored_once(client, experiment):
+    def refused(call):
+        with pytest.raises(MlflowException) as raises:
+            call(experiment)
+        assert error_of(raises)[0] == "RESOURCE_DOES_NOT_EXIST"
+
+    refused(client.restore_experiment)
+    client.delete_experiment(experiment)
+    refused(client.delete_experiment)
+    client.restore_experiment(experiment)
+
+
+def test_a_run_that_is_not_there_has_no_history(server, client):
+    assert client.get_metric_history("nothing", "loss") == []
+    url = server.url + "/ajax-api/2.0/mlflow/metrics/"
+    for path in ["get-history-bulk?run_id=nothing&metric_key=a", "get-history-bulk-interval?run_ids=nothing&metric_key=a"]:
+        answer = requests.get(url + path, timeout=10)
+        assert (answer.status_code, answer.json()) == (200, {"metrics": []}), answer.text
 
 
 def test_what_we_do_not_have_is_named(server):
@@ -345,6 +396,7 @@ def searched(client, experiment):
         ("", "dcba"),
         ("metrics.`auc on test` > 0.6", "b"),
         ('metrics."auc on test" <= 0.9 and metrics."auc on test" >= 0.5', "ba"),
+        ("metrics.'auc on test' > 0.6", "b"),
         ("params.kind = 'trees'", "a"),
         ("params.kind != 'trees'", "cb"),
         ("params.kind LIKE '%rees'", "ba"),
@@ -372,6 +424,7 @@ def test_runs_are_found_by_id_lists_and_ordered(client, searched):
         return "".join(r.info.run_name for r in client.search_runs([experiment], filter_string, **words))
 
     assert names(f"run_id IN ('{ids['a']}', '{ids['c']}')") == "ca"
+    assert names(f"run_id IN ('{ids['a']}',)") == "a"
     assert names(f"attributes.run_id NOT IN ('{ids['a']}')") == "dcb"
     assert names(order_by=["metrics.`auc on test` DESC"]) == "bacd", "NaN and what is absent come last"
     assert names(order_by=["metrics.`auc on test` ASC"]) == "abcd"

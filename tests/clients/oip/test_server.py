@@ -43,6 +43,11 @@ def test_the_server_and_its_models_are_live_and_ready(client):
         assert client.is_model_ready(model) and client.is_model_ready(model, "1")
 
 
+def test_a_model_or_version_that_is_not_there_is_not_ready(client):
+    assert not client.is_model_ready("lake")
+    assert not client.is_model_ready("late", "9")
+
+
 def test_the_server_names_its_extensions(client):
     about = as_dictionary(client.get_server_metadata())
     assert about["name"] == "mainspring" and about["version"]

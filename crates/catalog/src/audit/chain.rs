@@ -4,14 +4,23 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::rows::kept_bits;
+use super::tally::Tally;
 use super::{AuditHead, AuditRow};
-use crate::change::{MAX_DETAIL_BYTES, Operation};
-use crate::{Change, Committed, Edge, Error, Metric, Result};
+use crate::change::Operation;
+use crate::{Change, Committed};
 
 /// The growing end of the chain, inside a transaction that holds the write lock.
 pub(crate) struct Chain {
     head: AuditHead,
     at: i64,
+}
+
+/// Where an entry stands, known before it is made: what its change writes is marked with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub seq: i64,
+    pub at: i64,
 }
 
 impl Chain {
@@ -23,33 +32,31 @@ impl Chain {
         (&self.head, self.at)
     }
 
-    /// The entry for a change, next in the chain. Time does not run backwards in it, even when the clock does.
-    pub(crate) fn append(&mut self, change: &Change, now: Timestamp) -> Result<AuditRow> {
-        let detail = canonical(&change.detail);
-        if detail.len() > MAX_DETAIL_BYTES {
-            return Err(Error::Invalid {
-                what: format!("the detail of `{}` on {}", change.action, change.subject),
-                rule: format!("has {} bytes of JSON, the most is {MAX_DETAIL_BYTES}", detail.len()),
-                mend: "put the large part into a document".into(),
-            });
-        }
+    /// Where the next entry stands. Time does not run backwards in the chain, even when the clock does.
+    pub(crate) fn next(&self, now: Timestamp) -> Place {
+        Place { seq: self.head.seq + 1, at: self.at.max(now.as_microsecond()) }
+    }
+
+    /// The entry for a change, at the place that [`Self::next`] gave, with the edges that were not there before it.
+    pub(crate) fn append(&mut self, change: &Change, place: Place, added_edges: Tally) -> AuditRow {
+        debug_assert_eq!(place.seq, self.head.seq + 1, "no entry was added since the place was taken");
         let mut row = AuditRow {
-            seq: self.head.seq + 1,
-            at: self.at.max(now.as_microsecond()),
+            seq: place.seq,
+            at: place.at,
             principal_kind: change.principal.kind.as_str().into(),
             principal: change.principal.name.clone(),
             action: change.action.clone(),
             subject: change.subject.clone(),
             outcome: change.outcome.as_str().into(),
-            detail,
-            changes: canonical(&summary(&change.operations)),
+            detail: canonical(&change.detail),
+            changes: canonical(&summary(&change.operations, added_edges)),
             prev_hash: self.head.hash.clone(),
             hash: String::new(),
         };
         row.hash = row.hash_at(row.seq);
         self.head = AuditHead { seq: row.seq, hash: row.hash.clone() };
         self.at = row.at;
-        Ok(row)
+        row
     }
 }
 
@@ -65,10 +72,10 @@ impl AuditRow {
 }
 
 /// What a change writes, as the audit entry says it.
-fn summary(operations: &[Operation]) -> Value {
+fn summary(operations: &[Operation], added_edges: Tally) -> Value {
     let mut items = Vec::new();
-    let mut edges = Tally::new(b"mainspring.audit.edges.v1\0");
-    let mut metrics = Tally::new(b"mainspring.audit.metrics.v1\0");
+    let mut edges = Tally::edges();
+    let mut metrics = Tally::metrics();
     for operation in operations {
         match operation {
             Operation::Put { kind, id, body, .. } => {
@@ -76,13 +83,15 @@ fn summary(operations: &[Operation]) -> Value {
             }
             Operation::Delete { kind, id, .. } => items.push(json!({"do": "delete", "kind": kind, "id": id})),
             Operation::Require { .. } => {}
-            Operation::Edge(Edge { from, to, kind }) => edges.add(&json!([from, to, kind])),
-            Operation::Metric(Metric { run, key, step, value, at }) => {
-                metrics.add(&json!([run, key, step, value.to_bits(), at.as_microsecond()]));
+            Operation::Edge(edge) => edges.edge(edge),
+            Operation::Metric(metric) => {
+                let (bits, at) = (kept_bits(metric.value), metric.at.as_microsecond());
+                metrics.metric(&metric.run, &metric.key, metric.step, bits, at);
             }
         }
     }
     edges.finish("edges", &mut items);
+    added_edges.finish("added_edges", &mut items);
     metrics.finish("metrics", &mut items);
     Value::Array(items)
 }
@@ -90,32 +99,6 @@ fn summary(operations: &[Operation]) -> Value {
 /// The SHA-256 of a document as it is stored, in hexadecimal.
 pub(super) fn body_digest(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body))
-}
-
-/// Counts and digests things that come in numbers.
-struct Tally {
-    count: u64,
-    hasher: Sha256,
-}
-
-impl Tally {
-    fn new(domain: &[u8]) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(domain);
-        Self { count: 0, hasher }
-    }
-
-    fn add(&mut self, item: &Value) {
-        self.count += 1;
-        self.hasher.update(item.to_string().as_bytes());
-        self.hasher.update(b"\n");
-    }
-
-    fn finish(self, what: &str, items: &mut Vec<Value>) {
-        if self.count > 0 {
-            items.push(json!({"do": what, "count": self.count, "sha256": hex::encode(self.hasher.finalize())}));
-        }
-    }
 }
 
 /// JSON with sorted keys and no spaces: equal values have equal texts.
@@ -174,7 +157,8 @@ mod tests {
         let mut chain = Chain::at(AuditHead::empty(), 5_000_000);
         let change = Change::new(&Principal::local_owner(), "a.b", "c");
 
-        let row = chain.append(&change, Timestamp::from_microsecond(1).unwrap()).unwrap();
+        let place = chain.next(Timestamp::from_microsecond(1).unwrap());
+        let row = chain.append(&change, place, Tally::added_edges());
 
         assert_eq!(row.at, 5_000_000);
     }
@@ -186,7 +170,8 @@ mod tests {
         let change = Change::new(&Principal::user("ada"), "model.promote", "model:m")
             .detail(json!({"reason": "better", "version": 2}));
 
-        let row = chain.append(&change, Timestamp::from_microsecond(1_700_000_000_000_000).unwrap()).unwrap();
+        let place = chain.next(Timestamp::from_microsecond(1_700_000_000_000_000).unwrap());
+        let row = chain.append(&change, place, Tally::added_edges());
 
         let text = concat!(
             "mainspring.audit.entry.v1\0",

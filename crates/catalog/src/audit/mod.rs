@@ -7,10 +7,14 @@
 
 mod chain;
 mod entry;
+mod rows;
+mod tally;
 mod verify;
 
 pub(crate) use chain::Chain;
 pub(crate) use entry::AuditRow;
 pub use entry::{AuditEntry, AuditHead, AuditQuery};
+pub(crate) use rows::{EdgeRow, MetricRow};
+pub(crate) use tally::Tally;
 pub(crate) use verify::Verifier;
 pub use verify::{AuditVerdict, Fault};

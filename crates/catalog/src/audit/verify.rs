@@ -1,4 +1,4 @@
-//! Following the chain: is every entry, and every document, what was once written?
+//! Following the chain: is every entry, document, metric and edge what was once written?
 
 use std::collections::HashMap;
 
@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::chain::body_digest;
 use super::entry::GENESIS;
-use super::{AuditHead, AuditRow};
+use super::rows::{EdgeCheck, MetricCheck, Sealed};
+use super::{AuditHead, AuditRow, EdgeRow, MetricRow};
 
 /// How many places are tried to tell a moved entry from an altered one; a million hashes take about a second.
 const MAX_PLACES_TRIED: i64 = 1_000_000;
@@ -16,12 +17,19 @@ const MAX_PLACES_TRIED: i64 = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum AuditVerdict {
-    /// Every entry stands where it was written, and every document is as its last change left it.
+    /// Every entry stands where it was written, every document is as its last change left it, and every metric and edge as
+    /// it was written.
     Intact {
         /// The end of the chain.
         head: AuditHead,
         /// How many documents were held against it.
         documents: u64,
+        /// How many lineage edges were.
+        #[serde(default)]
+        edges: u64,
+        /// How many metrics were.
+        #[serde(default)]
+        metrics: u64,
     },
     /// The first thing that is wrong.
     Broken {
@@ -43,9 +51,11 @@ impl AuditVerdict {
 impl std::fmt::Display for AuditVerdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Intact { head, documents } => {
-                write!(f, "the audit log is whole: {} entries, {documents} documents, head {}", head.seq, head.hash)
-            }
+            Self::Intact { head, documents, edges, metrics } => write!(
+                f,
+                "the audit log is whole: {} entries, {documents} documents, {edges} edges, {metrics} metrics, head {}",
+                head.seq, head.hash
+            ),
             Self::Broken { fault, whole_until } => {
                 write!(f, "the audit log was tampered with: {fault}; it is whole up to entry {whole_until}")
             }
@@ -131,17 +141,92 @@ pub enum Fault {
         /// Its id.
         id: String,
     },
+    /// The metrics of an entry differ from what it wrote.
+    #[error("a metric that entry {seq} wrote for {subject} was altered outside of mainspring")]
+    MetricsAltered {
+        /// What the entry is about.
+        subject: String,
+        /// The entry.
+        seq: i64,
+    },
+    /// Metrics that an entry wrote are gone.
+    #[error("a metric that entry {seq} wrote for {subject} was deleted outside of mainspring")]
+    MetricsMissing {
+        /// What the entry is about.
+        subject: String,
+        /// The entry.
+        seq: i64,
+    },
+    /// A metric that no change wrote.
+    #[error("metric `{key}` of run `{run}` at step {step} was added outside of mainspring")]
+    MetricAdded {
+        /// The run.
+        run: String,
+        /// The metric's name.
+        key: String,
+        /// The iteration.
+        step: i64,
+    },
+    /// The edges of an entry differ from those that it added.
+    #[error("a lineage edge that entry {seq} wrote for {subject} was altered outside of mainspring")]
+    EdgesAltered {
+        /// What the entry is about.
+        subject: String,
+        /// The entry.
+        seq: i64,
+    },
+    /// Edges that an entry added are gone.
+    #[error(
+        "of {written} lineage edges that entry {seq} wrote for {subject}, {found} are left; the others were deleted outside of mainspring"
+    )]
+    EdgesMissing {
+        /// What the entry is about.
+        subject: String,
+        /// The entry.
+        seq: i64,
+        /// How many it added.
+        written: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// Edges are said to be of an entry that did not write them.
+    #[error(
+        "entry {seq} wrote {written} lineage edges for {subject}, and there are {found}; the others were added outside of mainspring"
+    )]
+    EdgesAdded {
+        /// What the entry is about.
+        subject: String,
+        /// The entry.
+        seq: i64,
+        /// How many it added.
+        written: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// An edge that no change wrote.
+    #[error("the lineage edge from `{from}` to `{to}` ({kind}) was added outside of mainspring")]
+    EdgeAdded {
+        /// The input.
+        from: String,
+        /// The output.
+        to: String,
+        /// What joins them.
+        kind: String,
+    },
 }
 
-/// Is fed all entries in order, then all documents, of one snapshot.
+/// Is fed all entries in order, then all documents, metrics and edges, of one snapshot.
 ///
-/// Keeps the digest of every document that should exist: about 200 bytes each.
+/// Keeps the digest of every document that should exist, about 200 bytes each, and of every entry that wrote metrics or
+/// edges, about 150.
 pub(crate) struct Verifier {
     followed: AuditHead,
     stored_head: AuditHead,
     witness: Option<AuditHead>,
     documents: HashMap<(String, String), Written>,
     documents_seen: u64,
+    metrics: MetricCheck,
+    edges: EdgeCheck,
 }
 
 struct Written {
@@ -153,15 +238,38 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 enum Item {
-    Put { kind: String, id: String, sha256: String },
-    Delete { kind: String, id: String },
+    Put {
+        kind: String,
+        id: String,
+        sha256: String,
+    },
+    Delete {
+        kind: String,
+        id: String,
+    },
+    /// All that the change said: those that were there before are of an earlier entry.
     Edges {},
-    Metrics {},
+    AddedEdges {
+        count: u64,
+        sha256: String,
+    },
+    Metrics {
+        count: u64,
+        sha256: String,
+    },
 }
 
 impl Verifier {
     pub(crate) fn new(stored_head: AuditHead, witness: Option<AuditHead>) -> Self {
-        Self { followed: AuditHead::empty(), stored_head, witness, documents: HashMap::new(), documents_seen: 0 }
+        Self {
+            followed: AuditHead::empty(),
+            stored_head,
+            witness,
+            documents: HashMap::new(),
+            documents_seen: 0,
+            metrics: MetricCheck::new(),
+            edges: EdgeCheck::new(),
+        }
     }
 
     /// The verdict for a fault found by, or while feeding, this.
@@ -215,6 +323,7 @@ impl Verifier {
 
     fn replay(&mut self, row: &AuditRow) -> Result<(), Fault> {
         let items: Vec<Item> = serde_json::from_str(&row.changes).map_err(|_| Fault::Altered { seq: row.seq })?;
+        let sealed = |count, sha256| Sealed { seq: row.seq, subject: row.subject.clone(), count, sha256 };
         for item in items {
             match item {
                 Item::Put { kind, id, sha256 } => {
@@ -223,7 +332,9 @@ impl Verifier {
                 Item::Delete { kind, id } => {
                     self.documents.remove(&(kind, id));
                 }
-                Item::Edges {} | Item::Metrics {} => {}
+                Item::Edges {} => {}
+                Item::AddedEdges { count, sha256 } => self.edges.expect(sealed(count, sha256)),
+                Item::Metrics { count, sha256 } => self.metrics.expect(sealed(count, sha256)),
             }
         }
         Ok(())
@@ -260,13 +371,36 @@ impl Verifier {
     }
 
     /// Says that there are no more documents.
-    pub(crate) fn end_of_documents(self) -> AuditVerdict {
+    pub(crate) fn end_of_documents(&self) -> Result<(), Fault> {
         let first_missing = self.documents.iter().min_by_key(|(name, written)| (written.seq, (*name).clone()));
         match first_missing {
             Some(((kind, id), written)) => {
-                self.broken(Fault::DocumentMissing { kind: kind.clone(), id: id.clone(), seq: written.seq })
+                Err(Fault::DocumentMissing { kind: kind.clone(), id: id.clone(), seq: written.seq })
             }
-            None => AuditVerdict::Intact { head: self.followed, documents: self.documents_seen },
+            None => Ok(()),
         }
+    }
+
+    /// Takes the next metric in the order of writing; none when its row cannot be read.
+    pub(crate) fn metric(&mut self, row: Option<&MetricRow>) -> Result<(), Fault> {
+        match row {
+            Some(row) => self.metrics.take(row),
+            None => Err(self.metrics.unreadable()),
+        }
+    }
+
+    /// Takes the next edge in the order of the entries that added them; none when its row cannot be read.
+    pub(crate) fn edge(&mut self, row: Option<&EdgeRow>) -> Result<(), Fault> {
+        match row {
+            Some(row) => self.edges.take(row),
+            None => Err(self.edges.unreadable()),
+        }
+    }
+
+    /// Says that there is no more of anything.
+    pub(crate) fn end(&mut self) -> Result<AuditVerdict, Fault> {
+        let metrics = self.metrics.end()?;
+        let edges = self.edges.end()?;
+        Ok(AuditVerdict::Intact { head: self.followed.clone(), documents: self.documents_seen, edges, metrics })
     }
 }

@@ -8,9 +8,9 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use super::SqliteBackend;
 use super::failure::{is_disk_failure, storage};
 use super::read::head_of;
-use crate::audit::{AuditRow, Chain};
+use crate::audit::{AuditRow, Chain, Tally};
 use crate::change::Operation;
-use crate::{Change, Committed, Error, Expect, Metric, Result};
+use crate::{Change, Committed, Edge, Error, Expect, Metric, Result};
 
 const DOING: &str = "writing to the catalog";
 /// Rows in one `INSERT`: six values each, and SQLite takes 32,766 values in a statement.
@@ -55,14 +55,8 @@ impl SqliteBackend {
                 Err(Failure::Lost(error)) => return Err(error),
             }
         }
-        let (head, at) = chain.head();
-        if head.seq > started_at {
-            sqlx::query(include_str!("sql/set_head.sql"))
-                .bind(head.seq)
-                .bind(at)
-                .bind(&head.hash)
-                .execute(&mut *transaction)
-                .await?;
+        if chain.head().0.seq > started_at {
+            set_head(&mut transaction, &chain).await?;
         }
         transaction.commit().await?;
         Ok(outcomes)
@@ -79,8 +73,9 @@ async fn apply(connection: &mut SqliteConnection, chain: &mut Chain, change: &Ch
             Operation::Edge(_) | Operation::Metric(_) => {}
         }
     }
-    let entry = chain.append(change, Timestamp::now()).map_err(Failure::Refused)?;
+    let place = chain.next(Timestamp::now());
     let mut metrics = Vec::new();
+    let mut edges = Vec::new();
     for operation in &change.operations {
         match operation {
             Operation::Put { kind, id, parent, body, .. } => {
@@ -88,8 +83,8 @@ async fn apply(connection: &mut SqliteConnection, chain: &mut Chain, change: &Ch
                     .bind(*kind)
                     .bind(id)
                     .bind(parent.as_deref())
-                    .bind(entry.seq)
-                    .bind(entry.at)
+                    .bind(place.seq)
+                    .bind(place.at)
                     .bind(body)
                     .execute(&mut *connection)
                     .await?;
@@ -103,13 +98,17 @@ async fn apply(connection: &mut SqliteConnection, chain: &mut Chain, change: &Ch
             }
             Operation::Require { .. } => {}
             Operation::Edge(edge) => {
-                sqlx::query(include_str!("sql/add_edge.sql"))
+                let added = sqlx::query(include_str!("sql/add_edge.sql"))
                     .bind(&edge.from)
                     .bind(&edge.to)
                     .bind(&edge.kind)
-                    .bind(entry.at)
+                    .bind(place.at)
+                    .bind(place.seq)
                     .execute(&mut *connection)
                     .await?;
+                if added.rows_affected() > 0 {
+                    edges.push(edge);
+                }
             }
             Operation::Metric(metric) => metrics.push(metric),
         }
@@ -117,8 +116,19 @@ async fn apply(connection: &mut SqliteConnection, chain: &mut Chain, change: &Ch
     for chunk in metrics.chunks(METRICS_PER_INSERT) {
         add_metrics(connection, chunk).await?;
     }
+    let entry = chain.append(change, place, tally_of(edges, place.at));
     add_entry(connection, &entry).await?;
     Ok(entry.committed())
+}
+
+/// The digest of edges that were not there before, in the order in which verifying reads them.
+fn tally_of(mut added: Vec<&Edge>, at: i64) -> Tally {
+    added.sort_unstable();
+    let mut tally = Tally::added_edges();
+    for edge in added {
+        tally.added_edge(edge, at);
+    }
+    tally
 }
 
 async fn require(connection: &mut SqliteConnection, kind: &str, id: &str, expect: Expect) -> Result<(), Failure> {
@@ -151,7 +161,18 @@ async fn add_metrics(connection: &mut SqliteConnection, metrics: &[&Metric]) -> 
     query.build().persistent(prepared).execute(connection).await.map(drop)
 }
 
-async fn add_entry(connection: &mut SqliteConnection, entry: &AuditRow) -> Result<(), sqlx::Error> {
+pub(super) async fn set_head(connection: &mut SqliteConnection, chain: &Chain) -> Result<(), sqlx::Error> {
+    let (head, at) = chain.head();
+    sqlx::query(include_str!("sql/set_head.sql"))
+        .bind(head.seq)
+        .bind(at)
+        .bind(&head.hash)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn add_entry(connection: &mut SqliteConnection, entry: &AuditRow) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("sql/add_entry.sql"))
         .bind(entry.seq)
         .bind(entry.at)

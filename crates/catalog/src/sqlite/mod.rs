@@ -6,6 +6,8 @@
 
 mod apply;
 mod failure;
+#[cfg(test)]
+mod forged_rows;
 mod migrate;
 mod open;
 mod read;

@@ -95,7 +95,7 @@ async fn each_kind_of_tampering_is_named() {
     let (kind, id) = note("note 2");
 
     let intact = original.verdict(&[]).await;
-    assert_eq!(intact, AuditVerdict::Intact { head: original.head.clone(), documents: 6 });
+    assert_eq!(intact, AuditVerdict::Intact { head: original.head.clone(), documents: 6, edges: 0, metrics: 0 });
 
     let cases: Vec<(&[&str], Fault, i64)> = vec![
         (&["UPDATE audit SET subject = 'x' WHERE seq = 7"], Fault::Altered { seq: 7 }, 6),

@@ -68,6 +68,7 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
         let figure = |name: &str| task.outputs.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
         let table = TableFigures {
             rows_read: figure("rows_read"),
+            rows_superseded: figure("rows_superseded"),
             rows_quarantined: figure("rows_quarantined"),
             rows_dropped: figure("rows_dropped"),
         };
@@ -128,7 +129,7 @@ pub async fn run(place: &Place, args: DemoArgs) -> Result<ExitCode, Failure> {
     }
 
     let timer = steps.begin();
-    let check = running.app.layers().features.check(ENDPOINT, SAMPLE).await?;
+    let check = verbs::check(&stores.registry, &running.app.layers().features, ENDPOINT, SAMPLE).await?;
     steps.report.consistency.rows = check.rows_checked;
     steps.report.consistency.mismatches = check.values_different;
     if let Some(first) = check.mismatches.first() {

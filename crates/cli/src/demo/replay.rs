@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
-use mainspring_spec::{Project, ViewKind};
+use mainspring_spec::Project;
 use mainspring_watch::WindowReport;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -59,10 +59,8 @@ pub async fn replay(
         .timeout(Duration::from_micros(LONGEST_US))
         .build()?;
     let url: Arc<str> = format!("http://{}/api/v1/endpoints/{ENDPOINT}/predict", running.address).into();
-    let views: Vec<&String> = (project.feature_views.values())
-        .filter(|view| view.online && view.kind() != ViewKind::Request)
-        .map(|view| &view.name)
-        .collect();
+    let views: Vec<&String> =
+        (project.feature_views.values()).filter(|view| view.is_served_online()).map(|view| &view.name).collect();
 
     let mut latency = Histogram::<u64>::new_with_bounds(1, LONGEST_US, 3)?;
     let mut sending = Duration::ZERO;

@@ -40,6 +40,8 @@ pub struct Report {
 pub struct TableFigures {
     /// Rows in the files.
     pub rows_read: u64,
+    /// Rows of a key that a later row of the same file has too.
+    pub rows_superseded: u64,
     /// Rows put aside.
     pub rows_quarantined: u64,
     /// Rows left out.
@@ -127,12 +129,19 @@ impl Report {
         part(
             "Rows",
             table(
-                &[Column::Left("table"), Column::Right("read"), Column::Right("quarantined"), Column::Right("dropped")],
+                &[
+                    Column::Left("table"),
+                    Column::Right("read"),
+                    Column::Right("superseded"),
+                    Column::Right("quarantined"),
+                    Column::Right("dropped"),
+                ],
                 (self.tables.iter())
                     .map(|(name, rows)| {
                         vec![
                             name.clone(),
                             count(rows.rows_read),
+                            count(rows.rows_superseded),
                             count(rows.rows_quarantined),
                             count(rows.rows_dropped),
                         ]

@@ -12,7 +12,7 @@ pub use import::import;
 pub use people::{audit, key, promote, rollback};
 pub use project::{apply, commit, config, init, plan, schema, validate};
 pub use serve::{Running, StopAsked, serve, start};
-pub use work::{features, maintain, monitor, open_online, query, run};
+pub use work::{check, features, labels, maintain, monitor, open_online, query, run};
 
 use mainspring_catalog::Principal;
 

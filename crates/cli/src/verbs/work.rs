@@ -1,6 +1,9 @@
-//! What is done to data: run, monitor, maintain, query, check.
+//! What is done to data: run, label, monitor, maintain, query, check.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +13,14 @@ use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::DataFrame;
 use mainspring_catalog::ListQuery;
-use mainspring_features::{FeatureStore, FjallStore};
+use mainspring_features::{CheckReport, FeatureStore, FjallStore, VersionInputs};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskGraph, TaskRun};
 use mainspring_lake::{MaintainOptions, TableName};
+use mainspring_registry::Registry;
+use mainspring_watch::{LABELS_MAX, LabelsPushed, PushedLabel};
 
 use super::{principal, serve};
-use crate::args::{FeaturesVerb, MaintainArgs, MonitorArgs, QueryArgs, RunArgs};
+use crate::args::{FeaturesVerb, LabelsVerb, MaintainArgs, MonitorArgs, QueryArgs, RunArgs};
 use crate::config::Place;
 use crate::output::{self, BAD, Column, Failure, GOOD, count, listing, talk};
 use crate::progress;
@@ -112,7 +117,7 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
             talk(&format!("{endpoint}: nothing to check, as no prediction has been logged yet"));
             continue;
         }
-        reports.push((endpoint.clone(), features.check(endpoint, sample).await?));
+        reports.push((endpoint.clone(), check(&stores.registry, &features, endpoint, sample).await?));
     }
     let agree = reports.iter().all(|(_, report)| report.values_different == 0);
     if json {
@@ -134,6 +139,12 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
                 count(report.rows_checked),
                 count(report.values_different)
             ))?;
+            if report.rows_older > 0 {
+                output::text(&format!(
+                    "  {} predictions passed over: they are older than the present declaration of their features",
+                    count(report.rows_older)
+                ))?;
+            }
             for mismatch in report.mismatches.iter().take(20) {
                 output::text(&format!(
                     "  {} {} at {}: served {}, recomputed {}",
@@ -143,6 +154,68 @@ pub async fn features(place: &Place, verb: FeaturesVerb) -> Result<ExitCode, Fai
         }
     }
     Ok(if agree { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Recomputes a sample of what an endpoint served, each prediction on the inputs of the version that answered it. Versions
+/// that are gone are passed over.
+pub async fn check(
+    registry: &Registry,
+    features: &FeatureStore,
+    endpoint: &str,
+    sample: usize,
+) -> Result<CheckReport, Failure> {
+    let mut inputs = VersionInputs::new();
+    if let Some(declared) = features.project().endpoints.get(endpoint) {
+        for version in features.versions_logged(endpoint).await? {
+            let Ok(found) = registry.version(&declared.model, version).await else { continue };
+            let artifact = registry.open_model(&found).await?;
+            inputs.insert(version, artifact.inputs.into_iter().map(|input| input.name).collect());
+        }
+    }
+    Ok(features.check(endpoint, sample, &inputs).await?)
+}
+
+/// `labels`.
+pub async fn labels(place: &Place, verb: LabelsVerb) -> Result<ExitCode, Failure> {
+    let LabelsVerb::Push { model, file, json } = verb;
+    let stores = Stores::of_project(place).await?;
+    let watch = stores.watch(&stores.applied().await?);
+    let read = File::open(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut lines = BufReader::new(read).lines().zip(1_u64..);
+    let mut sum = LabelsPushed { given: 0, landed: 0 };
+    loop {
+        let part = next_labels(&mut lines, &file)?;
+        if part.is_empty() {
+            break;
+        }
+        let pushed = watch.push_labels(&model, &part, &principal()).await;
+        let pushed =
+            pushed.with_context(|| format!("the labels of {} after the first {}", file.display(), sum.given))?;
+        sum.given += pushed.given;
+        sum.landed += pushed.landed;
+    }
+    if json {
+        return output::json(&sum);
+    }
+    output::text(&format!("{} of {} labels are new, and kept", count(sum.landed), count(sum.given)))
+}
+
+/// Reads the next labels of a file, as many as one push takes.
+fn next_labels(
+    lines: &mut impl Iterator<Item = (std::io::Result<String>, u64)>,
+    file: &Path,
+) -> anyhow::Result<Vec<PushedLabel>> {
+    let mut labels = vec![];
+    while labels.len() < LABELS_MAX
+        && let Some((text, number)) = lines.next()
+    {
+        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+        if !text.trim().is_empty() {
+            let label = serde_json::from_str(&text).with_context(|| format!("line {number} of {}", file.display()))?;
+            labels.push(label);
+        }
+    }
+    Ok(labels)
 }
 
 /// `monitor`.

@@ -53,6 +53,14 @@ impl WindowFold {
         self.windows.iter().map(|window| window.length).max().unwrap_or_default()
     }
 
+    /// Makes the outputs null whose window, at a moment, begins before another: rows that it counts may be gone.
+    pub(crate) fn clear_before(&self, kept_after: i64, at: i64, out: &mut [Value]) {
+        let cut = self.windows.iter().filter(|window| at.saturating_sub(window.length) < kept_after);
+        for aggregate in cut.flat_map(|window| &window.aggregates) {
+            out[aggregate.output] = Value::Null;
+        }
+    }
+
     /// The payload columns that are read, with repetitions.
     pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
         self.windows.iter().flat_map(|window| &window.aggregates).filter_map(|aggregate| aggregate.column)
@@ -249,6 +257,21 @@ fn canonical_bits(value: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn window_that_begins_before_what_is_kept_is_cleared() {
+        let mut fold = WindowFold::default();
+        fold.push(10, AggregateFunction::Count, None);
+        fold.push(30, AggregateFunction::Count, None);
+        let mut out = vec![Value::Int(1), Value::Int(2)];
+
+        fold.clear_before(70, 100, &mut out);
+        let whole = out.clone();
+        fold.clear_before(71, 100, &mut out);
+
+        assert!(whole[1].same(&Value::Int(2)), "what happened just after the 70th is there: {whole:?}");
+        assert!(out[0].same(&Value::Int(1)) && out[1].is_null(), "{out:?}");
+    }
 
     fn fold(functions: &[AggregateFunction], length: i64) -> WindowFold {
         let mut fold = WindowFold::default();

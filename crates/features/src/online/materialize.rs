@@ -1,10 +1,10 @@
 //! Bringing the online store up to date with a view's table.
 //!
 //! Between two states only the difference is written: rows that became known since, and rows of files added since,
-//! however late. When rows of the table were rewritten, when the declaration changed, or when the store is asked to go back
-//! further than it keeps, the tails are written anew beside those that are being read, and then take their place.
-//! Either way the note that says how far the store is comes last, so a crash leaves the former state, and doing it
-//! again writes the same rows to the same places.
+//! however late. When rows of the table were rewritten, when the declaration changed, when a window was made longer, or when
+//! the store is asked to go back further than it keeps, the tails are written anew beside those that are being read, and
+//! then take their place. Either way the note that says how far the store is comes last, so a crash leaves the former state,
+//! and doing it again writes the same rows to the same places.
 
 use std::collections::HashSet;
 
@@ -87,7 +87,7 @@ impl FeatureStore {
 
     async fn materialize(&self, view: &str, until: Option<Timestamp>, extent: Extent) -> Result<MaterializeReport> {
         let declared = self.stored_view(view, "the online store")?;
-        if !declared.online || declared.entity.is_none() {
+        if !declared.is_served_online() {
             return Err(Error::NotOnline { view: view.to_owned() });
         }
         let _writing = self.online.store().turns().writing.lock().await;
@@ -151,6 +151,10 @@ impl Work<'_> {
             (Some(_), None) => true,
             (Some(before), Some(until)) => until > before,
         };
+        // A window was made longer: rows that it counts may have been left out or taken away.
+        if reach_of(&self.fold) > state.reach {
+            return Ok(Step::Rebuild);
+        }
         let Some(version) = state.version else { return Ok(Step::Rebuild) };
         if version == self.version {
             return Ok(if further { Step::Advance { after: state.until, added_since: None } } else { Step::Nothing });
@@ -235,6 +239,7 @@ impl Work<'_> {
             version: Some(self.version),
             until: self.until,
             exact_from: if self.schema.event_time.is_some() { exact_from } else { i64::MIN },
+            reach: reach_of(&self.fold),
             latest_event_time: written.latest_event_time,
             latest_known_at: written.latest_known_at,
             materialized_at: Timestamp::now().as_microsecond(),
@@ -381,7 +386,17 @@ impl Work<'_> {
             self.tails.write(state.generation, std::mem::replace(&mut changes, rest))?;
         }
         state.exact_from = exact_from;
+        // Windows may have been made shorter since: what only the former ones counted is gone now.
+        state.reach = reach_of(&self.fold);
         Ok(trimmed)
+    }
+}
+
+/// How long before the first moment of exact answers rows are kept. The latest row is kept however old it is.
+fn reach_of(fold: &Fold) -> i64 {
+    match fold {
+        Fold::Windows(fold) => fold.longest(),
+        Fold::Latest(_) => 0,
     }
 }
 

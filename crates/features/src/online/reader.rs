@@ -17,6 +17,7 @@ use serde_json::{Map, Value as Json};
 
 use super::tails::{OnlineViews, ViewTails};
 use crate::error::{Error, Result};
+use crate::fold::Fold;
 use crate::key;
 use crate::plan::{FeaturePlan, From};
 use crate::value::{Value, array_of, written};
@@ -116,7 +117,7 @@ pub struct Missed {
     pub reason: MissReason,
 }
 
-/// Why a view had nothing for a row. Its features are then null, but for [`MissReason::TooEarly`].
+/// Why a view had nothing for a row. Its features are then null, but for those that [`MissReason::TooEarly`] names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissReason {
     /// The view was never materialised, or only by an earlier declaration.
@@ -125,7 +126,8 @@ pub enum MissReason {
     NoKey,
     /// The entity is unknown.
     UnknownEntity,
-    /// The moment is so long ago that rows which count may be gone; the features are computed from what is left.
+    /// Rows which count may be gone: the moment is too long ago, or a window was made longer since the view was
+    /// materialised. Windows that are not whole are null; the latest row is that of those left.
     TooEarly,
 }
 
@@ -257,12 +259,18 @@ impl OnlineReader {
                 continue;
             }
             let tail = tails.tail(state, &entity, &mut scratch)?;
-            if tail.is_empty() {
+            let is_exact = moment >= state.exact_since(&view.fold);
+            // An entity's latest row is always kept. All that a window counted may be gone.
+            if tail.is_empty() && (is_exact || matches!(*view.fold, Fold::Latest(_))) {
                 miss(MissReason::UnknownEntity);
-            } else if moment < state.exact_from {
+            } else if !is_exact {
                 miss(MissReason::TooEarly);
             }
+            let first = values.len();
             view.fold.at(&tail, moment, &mut values);
+            if let (false, Fold::Windows(fold)) = (is_exact, view.fold.as_ref()) {
+                fold.clear_before(state.kept_after(), moment, &mut values[first..]);
+            }
         }
         Ok(values)
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::codec;
 use super::store::{OnlineChange, OnlineStore};
 use crate::error::{Error, Result};
-use crate::fold::Tail;
+use crate::fold::{Fold, Tail};
 use crate::schema::ViewSchema;
 
 /// How far a view is materialised. Kept in the store as a note, written in one step with the last rows.
@@ -29,6 +29,10 @@ pub struct OnlineState {
     pub until: Option<i64>,
     /// From this moment on answers are exact; rows that only earlier ones need may be gone.
     pub exact_from: i64,
+    /// How long before [`Self::exact_from`] rows of a windowed view may have happened to be there, in microseconds: its
+    /// longest window when rows were last chosen. 0 where it was not noted, so that any window is longer.
+    #[serde(default)]
+    pub reach: i64,
     /// The latest event time among the rows.
     pub latest_event_time: Option<i64>,
     /// The latest time at which a row became known.
@@ -40,6 +44,20 @@ pub struct OnlineState {
 impl OnlineState {
     pub(super) fn space(&self, view: &str) -> String {
         space(view, self.generation)
+    }
+
+    /// Rows of a windowed view that happened after this moment are there; earlier ones may be gone.
+    pub(crate) const fn kept_after(&self) -> i64 {
+        self.exact_from.saturating_sub(self.reach)
+    }
+
+    /// From this moment on the answers of a fold are exact: of the latest row from [`Self::exact_from`], of windows from
+    /// when all rows that the longest one counts are there.
+    pub(crate) fn exact_since(&self, fold: &Fold) -> i64 {
+        match fold {
+            Fold::Latest(_) => self.exact_from,
+            Fold::Windows(fold) => self.kept_after().saturating_add(fold.longest()),
+        }
     }
 }
 

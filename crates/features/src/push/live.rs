@@ -67,8 +67,7 @@ impl FeatureStore {
         let table = TableName::new("sources", &source.name)?;
         let mut views = vec![];
         for view in self.project.feature_views.values() {
-            let is_kept = view.kind() != ViewKind::Request && view.online && view.entity.is_some();
-            if is_kept && inputs_of(&self.project, view)?.contains(&table) {
+            if view.is_served_online() && inputs_of(&self.project, view)?.contains(&table) {
                 views.push(LiveView {
                     name: view.name.clone(),
                     fingerprint: fingerprint(&self.project, view),

@@ -239,6 +239,7 @@ impl FeatureStore {
             version: None,
             until: None,
             exact_from: i64::MIN,
+            reach: 0,
             latest_event_time: None,
             latest_known_at: None,
             materialized_at: Timestamp::now().as_microsecond(),

@@ -8,9 +8,10 @@ use super::answer::{Found, ReadAnswer, Status, ViewFound};
 use super::entity::EntityValue;
 use crate::error::{Error, Result};
 use crate::fold::{Fold, fresh, latest};
-use crate::online::{OnlineReader, OnlineViews, ViewTails};
+use crate::online::{MissReason, OnlineReader, OnlineViews, ViewTails};
 use crate::schema::find_view;
 use crate::store::FeatureStore;
+use crate::value::Value;
 
 /// The most entities of one read: their answer is made in memory.
 pub const ENTITIES_MAX: usize = 10_000;
@@ -206,12 +207,16 @@ impl ReadPlan {
                 Fold::Windows(windows) => match tail {
                     // Of an unknown entity there are no events: they count nought, as in training.
                     Some(tail) => {
+                        let first = values.len();
                         fold.at(&tail, at, &mut values);
+                        if let Some(state) = state.as_ref().filter(|state| at < state.exact_since(fold)) {
+                            windows.clear_before(state.kept_after(), at, &mut values[first..]);
+                        }
                         let last = latest(&tail, at, None);
                         found.status = if tail.is_empty() { Status::NotFound } else { Status::Present };
                         found.event_time = last.map_or(0, |last| tail.event_time(last));
                     }
-                    None => values.resize(values.len() + windows.outputs(), crate::value::Value::Null),
+                    None => values.resize(values.len() + windows.outputs(), Value::Null),
                 },
             }
         }
@@ -237,8 +242,12 @@ impl ReadPlan {
                 values.push(value.to_value(field.data_type).ok_or_else(|| value.refused(field, row))?);
             }
         }
-        let answer = reader.read_parsed(&reader.typed(values, rows), &vec![at; rows])?;
+        let mut answer = reader.read_parsed(&reader.typed(values, rows), &vec![at; rows])?;
         let width = answer.fields.len();
+        // What an expression makes of a window that is not whole is no answer.
+        for missed in answer.missed.iter().filter(|missed| missed.reason == MissReason::TooEarly) {
+            answer.values[missed.row * width..(missed.row + 1) * width].fill(Value::Null);
+        }
         Ok(ViewFound::Computed(answer.values, width))
     }
 }

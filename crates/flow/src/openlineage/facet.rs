@@ -82,8 +82,10 @@ fn metrics_of(column: &ColumnProfile, is_personal: bool) -> Value {
     }
     if let Some(mean) = column.mean.filter(|mean| mean.is_finite() && metrics.get("min").is_some()) {
         #[expect(clippy::cast_precision_loss, reason = "a sum of so many numbers is not exact anyway")]
-        let sum = mean * column.count as f64;
-        metrics["sum"] = sum.into();
+        let sum = mean * column.finite() as f64;
+        if sum.is_finite() {
+            metrics["sum"] = sum.into();
+        }
     }
     let quantiles: Map<String, Value> = column
         .quantiles
@@ -175,10 +177,13 @@ mod tests {
             mean: Some(3.0),
             std: None,
             quantiles: vec![Quantile { share: 0.5, value: 3.0 }],
+            not_finite: 0,
             histogram: None,
             top: vec![],
         };
-        let profile = Profile { rows: 4, columns: vec![column("Age"), column("seats")] };
+        // two of its three values are no numbers
+        let odd = ColumnProfile { not_finite: 2, ..column("odd") };
+        let profile = Profile { rows: 4, columns: vec![column("Age"), column("seats"), odd] };
 
         let (_, told) = quality_of_output(&profile, &BTreeSet::from(["age".to_owned()]));
 
@@ -186,5 +191,6 @@ mod tests {
         assert_eq!(metrics["Age"], json!({ "nullCount": 1, "count": 3, "distinctCount": 2 }));
         assert_eq!(metrics["seats"]["max"], 5);
         assert_eq!((&metrics["seats"]["sum"], &metrics["seats"]["quantiles"]), (&json!(9.0), &json!({ "0.5": 3.0 })));
+        assert_eq!(metrics["odd"]["sum"], 3.0);
     }
 }

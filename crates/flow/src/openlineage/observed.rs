@@ -39,6 +39,9 @@ pub struct ObservedDataset {
     pub name: String,
     /// Its version, when the event names one.
     pub version: Option<String>,
+    /// Its other names, namespace and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symlinks: Vec<(String, String)>,
 }
 
 /// An event as the catalog keeps it.
@@ -125,10 +128,21 @@ fn identifier(whole: &Value) -> String {
     hex::encode(digest).chars().take(32).collect()
 }
 
+/// What a dataset is to us, by its own name or, when that is not ours, by another that it has.
+fn meaning(names: &Names, dataset: &ObservedDataset) -> Meaning {
+    let own = names.meaning(&dataset.namespace, &dataset.name);
+    let is_ours = |meaning: &Meaning| matches!(meaning, Meaning::Table(_) | Meaning::Model(_));
+    if is_ours(&own) {
+        return own;
+    }
+    let mut others = dataset.symlinks.iter().map(|(namespace, name)| names.meaning(namespace, name));
+    others.find(is_ours).unwrap_or(own)
+}
+
 /// The node of the graph that a dataset is. Our tables and models are nodes by version: without one, the newest is meant.
 async fn node(names: &Names, lake: &Lake, dataset: &ObservedDataset) -> Result<String> {
     let version = dataset.version.as_deref().and_then(|version| version.parse::<u64>().ok());
-    Ok(match names.meaning(&dataset.namespace, &dataset.name) {
+    Ok(match meaning(names, dataset) {
         Meaning::Table(table) => match version {
             Some(version) => format!("table:{table}@{version}"),
             None => match lake.version(&table).await? {

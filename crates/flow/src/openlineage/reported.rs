@@ -98,7 +98,8 @@ impl Known<'_> {
         let table = TableName::new("features", view)?;
         let declared = self.project.feature_views.get(view);
         let mut output = self.table(&table, None, Side::Output).await?;
-        if let Some(declared) = declared {
+        // what a task reads is known when it has been read
+        if let Some(declared) = declared.filter(|_| since.is_some()) {
             output.facets.extend(self.column_lineage(&columns_of_view(self.project, declared)));
         }
         let newest = self.catalog.list::<Materialization>(ListQuery::of(view).newest_first().limit(1)).await?;
@@ -128,7 +129,7 @@ impl Known<'_> {
         let newest = work.training.registry.versions(model).await?.into_iter().next();
         let columns = self.column_lineage(&columns_of_model(self.project, model));
         let Some(version) = newest.filter(|_| since.is_some()) else {
-            // which versions of which tables are read is known when they have been read
+            // as of a backfill
             return Ok(Datasets { inputs: vec![], outputs: vec![Dataset::new(place)] });
         };
         let ModelVersion { tables, training_set, version, .. } = version;

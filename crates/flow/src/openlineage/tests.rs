@@ -72,26 +72,34 @@ impl Stage {
     }
 
     async fn accept(&self, inputs: &[(&str, &str)], outputs: &[(&str, &str)]) -> Accepted {
-        let datasets = |named: &[(&str, &str)]| {
-            let seen = named.iter().map(|(namespace, name)| ObservedDataset {
-                namespace: (*namespace).into(),
-                name: (*name).into(),
-                version: None,
-            });
-            seen.collect()
-        };
+        let datasets = |named: &[(&str, &str)]| named.iter().map(|named| dataset(*named, &[])).collect();
+        self.accept_datasets(datasets(inputs), datasets(outputs)).await
+    }
+
+    async fn accept_datasets(&self, inputs: Vec<ObservedDataset>, outputs: Vec<ObservedDataset>) -> Accepted {
+        let whole = json!({ "inputs": inputs, "outputs": outputs });
         let observed = Observed {
             at: Timestamp::UNIX_EPOCH,
             producer: "https://example.com".into(),
             event_type: Some("COMPLETE".into()),
             run: None,
             job: Some(("airflow".into(), "load".into())),
-            inputs: datasets(inputs),
-            outputs: datasets(outputs),
+            inputs,
+            outputs,
         };
-        let whole = json!({ "inputs": inputs, "outputs": outputs });
         let caller = Principal::user("ann");
         accept(&self.catalog, &self.lake, &self.project, observed, &whole, &caller).await.unwrap()
+    }
+}
+
+/// A dataset by its name and the others that it has.
+fn dataset((namespace, name): (&str, &str), symlinks: &[(&str, &str)]) -> ObservedDataset {
+    let others = symlinks.iter().map(|(namespace, name)| ((*namespace).to_owned(), (*name).to_owned()));
+    ObservedDataset {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        version: None,
+        symlinks: others.collect(),
     }
 }
 
@@ -220,4 +228,17 @@ async fn others_datasets_join_our_files_and_the_same_event_is_known() {
     assert!(edges.contains(&("dataset:postgres://db/orders", "job:airflow/load")), "{edges:?}");
     assert!(edges.contains(&("job:airflow/load", "file:orders.csv")), "{edges:?}");
     assert_eq!(edges.len(), 2);
+}
+
+#[tokio::test]
+async fn a_dataset_with_another_name_that_is_ours_is_our_node() {
+    let stage = Stage::new().await;
+    let table = stage.folder.path().join("lake/sources/orders").display().to_string();
+    let hive = ("hive://metastore:9083", "shop.orders");
+
+    let ours = stage.accept_datasets(vec![], vec![dataset(hive, &[("glue", "orders"), ("file", &table)])]).await;
+    let theirs = stage.accept_datasets(vec![], vec![dataset(hive, &[("file", "/elsewhere/orders")])]).await;
+
+    assert_eq!(ours.nodes, ["job:airflow/load", "table:sources.orders"]);
+    assert_eq!(theirs.nodes, ["dataset:hive://metastore:9083/shop.orders", "job:airflow/load"]);
 }

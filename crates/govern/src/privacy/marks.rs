@@ -83,12 +83,16 @@ impl PrivacyMarks {
             }
             ViewKind::Windowed => {
                 let from = self.of_table(view.from.as_deref().unwrap_or_default());
-                let of_marked = view
-                    .aggregates
-                    .iter()
-                    .filter(|aggregate| aggregate.of.as_deref().is_some_and(|of| mentions(of, &from)))
-                    .flat_map(|aggregate| aggregate.windows.iter().map(|window| aggregate.feature_name(*window)))
-                    .collect::<Vec<_>>();
+                let operands =
+                    view.aggregates.iter().filter_map(|aggregate| Some((aggregate, aggregate.of.as_deref()?)));
+                let of_marked: Vec<String> = operands
+                    .filter(|(_, of)| mentions(of, &from))
+                    .flat_map(|(aggregate, of)| {
+                        let features = aggregate.windows.iter().map(|window| aggregate.feature_name(*window));
+                        // its table keeps what is aggregated as it is
+                        features.chain([view.operand_column(of).to_owned()])
+                    })
+                    .collect();
                 // What the table of events calls a person is called so here too: the keys.
                 from.into_iter().chain(of_marked.into_iter().map(|name| name.to_lowercase())).collect()
             }
@@ -96,7 +100,9 @@ impl PrivacyMarks {
         };
         let keys = view.entity.as_ref().and_then(|entity| project.entities.get(entity)).map(|entity| &entity.keys);
         if keys.is_some_and(|keys| keys.iter().any(|key| marked.contains(&key.name.to_lowercase()))) {
-            marked.extend(view.feature_names().iter().map(|name| name.to_lowercase()));
+            let operands = view.aggregates.iter().filter_map(|aggregate| aggregate.of.as_deref());
+            let operands = operands.map(|of| view.operand_column(of).to_lowercase());
+            marked.extend(view.feature_names().iter().map(|name| name.to_lowercase()).chain(operands));
         }
         marked
     }
@@ -212,6 +218,25 @@ from: orders
 event_time: at
 aggregates:
   - {name: bought, function: count, windows: [24h]}
+  - {name: spent, function: sum, of: amount, windows: [24h]}
+---
+feature_view: compared
+request: [{name: amount, type: float64}, {name: shop, type: string}]
+uses: [last_amount]
+expressions:
+  - {name: share, sql: amount / last_amount}
+",
+        );
+        write(
+            "models/domains.yaml",
+            "model: domains
+task: regression
+observations:
+  from: orders
+  label: cents
+features: [amount, shop_counts.*, last_amount, share]
+split: {by: random}
+trainer: {constant: {}}
 ",
         );
         mainspring_spec::load(folder.path()).unwrap()
@@ -227,6 +252,7 @@ aggregates:
         assert!(!marks.is_personal("features.shop_latest", "last_amount"));
         assert!(marks.is_personal("features.shop_counts", "people_24h"));
         assert!(!marks.is_personal("features.shop_counts", "orders_1h"));
+        assert!(marks.is_personal("features.shop_counts", "people"), "its table keeps the addresses themselves");
         assert_eq!(marked("quarantine.orders"), ["reason", "row"]);
         assert_eq!(marked("monitoring.labels"), ["key"]);
         assert!(marked("features.unknown").is_empty());
@@ -237,5 +263,6 @@ aggregates:
         let marks = PrivacyMarks::of(&project());
 
         assert!(marks.is_personal("features.customer_counts", "bought_24h"));
+        assert!(marks.is_personal("features.customer_counts", "spent"));
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn compile(
             Compiler { source, schema, state, check: check.name.clone().unwrap_or_else(|| default_name(&rule)) };
         let test = compiler.test(&rule, referenced.get(&place))?;
         rules.push(CompiledRule {
-            rule: words(&rule),
+            rule: words(&rule, &source.key),
             name: compiler.check,
             severity: check.severity,
             on_fail: check.on_fail,
@@ -82,11 +82,15 @@ pub(crate) fn default_name(rule: &Rule<'_>) -> String {
     }
 }
 
-fn words(rule: &Rule<'_>) -> String {
+fn words(rule: &Rule<'_>, key: &[String]) -> String {
     const VALUES_SHOWN: usize = 10;
     match rule {
         Rule::NotNull(columns) => format!("{} not null", columns.join(", ")),
-        Rule::Unique(columns) => format!("{} unique in the table", columns.join(", ")),
+        Rule::Unique(columns) => {
+            // rows of a later file replace those of the same key
+            let is_key = columns.iter().all(|c| key.contains(c)) && key.iter().all(|c| columns.contains(c));
+            format!("{} unique in {}", columns.join(", "), if is_key { "a file" } else { "the table" })
+        }
         Rule::Range(range) => match (&range.min, &range.max) {
             (Some(min), Some(max)) => format!("{} from {} to {}", range.column, show(min), show(max)),
             (Some(min), None) => format!("{} at least {}", range.column, show(min)),

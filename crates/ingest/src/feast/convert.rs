@@ -91,6 +91,8 @@ pub(super) struct ImportedService {
 
 /// Bytes, which columns of files hold as they are and requests as base64: only what is pushed can be kept.
 const BYTES: i32 = 1;
+/// What stands before the name that a view has in Feast, among the names of its pushes: the server finds it by that.
+const VIEW_NAME: &str = "feature_view:";
 /// The entity that stands for none.
 const DUMMY: &str = "__dummy";
 
@@ -130,8 +132,8 @@ impl Converter<'_> {
         }
         let mended = mended_name(name);
         self.note(format!(
-            "{kind} `{name}` is called `{mended}` here, as names are of lower case letters, digits and `_`; clients must \
-             ask for it by that name"
+            "{kind} `{name}` is called `{mended}` here, as names are of lower case letters, digits and `_`; clients of \
+             Feast may ask for it by either name"
         ));
         mended
     }
@@ -182,6 +184,13 @@ impl Converter<'_> {
                 continue;
             }
             let feature = self.name(&format!("feature of `{}`", view.name), &field.name);
+            if features.iter().any(|known: &Feature| known.name == feature) {
+                self.note(format!(
+                    "feature `{}:{}` is not carried over: another feature is called `{feature}` already",
+                    view.name, field.name
+                ));
+                continue;
+            }
             features.push(Feature {
                 name: feature,
                 pushed: field.name.clone(),
@@ -326,11 +335,20 @@ impl Converter<'_> {
             }
             None => names.push(source.clone()),
         }
+        if name != view.name {
+            names.push(format!("{VIEW_NAME}{}", view.name));
+        }
         PushedRows { source, names }
     }
 
     fn service(&mut self, service: &FeatureServiceSpec) {
         let name = self.name("feature service", &service.name);
+        if self.out.services.iter().any(|known| known.name == name) {
+            return self.note(format!(
+                "feature service `{}` is not carried over: another service is called `{name}` already",
+                service.name
+            ));
+        }
         let mut features = vec![];
         for projection in &service.features {
             let view = mended_name(&projection.feature_view_name);

@@ -171,6 +171,11 @@ mod tests {
         assert_eq!(loaded.feature_views.keys().collect::<Vec<_>>(), ["far", "pair_stats", "stats"]);
         assert_eq!(loaded.service_features("board").unwrap(), [("stats".to_owned(), "rate".to_owned())]);
         assert_eq!(loaded.pushed_sources("Stats-Push")[0].name, "stats_pushed");
+        assert_eq!(
+            loaded.sources["pair_stats_pushed"].push,
+            ["pair_stats_pushed", "feature_view:Pair-Stats"],
+            "the server finds it by its name in Feast"
+        );
         let stats = &loaded.feature_views["stats"];
         assert_eq!((stats.ttl.unwrap().to_string().as_str(), stats.json.as_slice()), ("1h", &["words".to_owned()][..]));
         assert!(stats.sql.as_deref().unwrap().contains("\"Rate\" as rate"), "{:?}", stats.sql);

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use mainspring_spec::{Check, Column, CsvOptions, DataType, Rule, Scalar, Severity, Source, Task, mended_name};
+use mainspring_spec::{
+    Check, Column, CsvOptions, DataType, Rule, Scalar, Severity, Source, SplitBy, Task, mended_name,
+};
 
 use super::yaml::{text, texts};
 use super::{InferOptions, InferredSource, infer_source, sql_name};
@@ -255,16 +257,25 @@ fn model_page(model: &str, inferred: &InferredSource, calendar: Option<&Calendar
             let _ = writeln!(page, "#   {} {why}", name.replace(['\n', '\r'], " "));
         }
     }
-    let split = if source.event_time.is_some() { "time" } else { "random" };
-    let (metric, worse) = match label.task {
-        Task::Binary => ("auc", "0.01"),
-        Task::Multiclass => ("log_loss", "0.05"),
-        Task::Regression => ("r2", "0.02"),
-    };
+    let split = &inferred.split;
+    let by = if split.by == SplitBy::Time { "time" } else { "random" };
     let _ = write!(
         page,
-        "\nsplit: {{by: {split}, test: 0.2, validation: 0.1}}\n\ntrainer:\n  boosted_trees: {{trees: 200, leaves: 31, learning_rate: 0.1, early_stopping_rounds: 20}}\nseed: 7\n\n# A new version must not be worse than the one in use; add for example `min: …` for an absolute bound.\ngates:\n  - {{metric: {metric}, worse_than_champion_by_at_most: {worse}}}\npromote: auto\n"
+        "\nsplit: {{by: {by}, test: {:?}, validation: {:?}}}\n\ntrainer:\n  boosted_trees: {{trees: 200, leaves: 31, learning_rate: 0.1, early_stopping_rounds: 20}}\nseed: 7\n\n",
+        split.test, split.validation
     );
+    match &inferred.gate {
+        Some(gate) => {
+            let worse = gate.worse_than_champion_by_at_most.unwrap_or_default();
+            let _ = write!(
+                page,
+                "# A new version must not be worse than the one in use; add for example `min: …` for an absolute bound.\ngates:\n  - {{metric: {}, worse_than_champion_by_at_most: {worse:?}}}\n",
+                gate.metric
+            );
+        }
+        None => page.push_str("# Too few rows of one kind to judge a new version by; with more, add `- {metric: auc, min: …}`.\ngates: []\n"),
+    }
+    page.push_str("promote: auto\n");
     page
 }
 

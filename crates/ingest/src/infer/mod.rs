@@ -8,11 +8,13 @@
 mod columns;
 mod folder;
 mod roles;
+mod split;
+mod written;
 pub(crate) mod yaml;
 
 use std::path::Path;
 
-use mainspring_spec::{Column, CsvOptions, Derived, ExtraColumns, FileFormat, Source, Task, mended_name};
+use mainspring_spec::{Column, CsvOptions, Derived, ExtraColumns, FileFormat, Gate, Source, Split, Task, mended_name};
 
 use crate::profile::Profile;
 use crate::read::{FileRef, Wanted, format_of, locate};
@@ -48,6 +50,10 @@ pub struct InferredSource {
     pub inputs: Vec<String>,
     /// Columns that it is not given, with why.
     pub left_out: Vec<(String, String)>,
+    /// How its rows are parted.
+    pub split: Split,
+    /// What a new version is judged by; none when there are too few rows to judge by.
+    pub gate: Option<Gate>,
     /// What was guessed, for the person to check.
     pub notes: Vec<String>,
 }
@@ -97,8 +103,8 @@ pub async fn infer_source(path: &str, folder: &Path, options: &InferOptions) -> 
         description: format!("Rows of {}", file.uri.rsplit('/').next().unwrap_or(&file.uri)),
         path: path.to_owned(),
         format: Some(format),
-        csv: typed.csv,
-        columns: typed.columns,
+        csv: typed.csv.clone(),
+        columns: typed.columns.clone(),
         derive: vec![],
         key: vec![],
         event_time: None,
@@ -106,7 +112,7 @@ pub async fn infer_source(path: &str, folder: &Path, options: &InferOptions) -> 
         checks: vec![],
         extra_columns: ExtraColumns::Fail,
     };
-    roles::assign(&sample, source, options).await.map_err(|reason| wrong(reason.to_string()))
+    roles::assign(&sample, source, typed, options).await.map_err(|reason| wrong(reason.to_string()))
 }
 
 /// The file that is looked at, and how.

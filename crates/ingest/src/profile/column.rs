@@ -24,6 +24,8 @@ const SHARES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
 const BINS: usize = 20;
 /// The values shown as the commonest.
 const TOP: usize = 20;
+/// What is further from zero is this in the digest, which multiplies values by their number.
+const DIGEST_MAX: f64 = 1e288;
 /// Hashes of values are kept in the catalog, so this never changes.
 const SEED: u64 = 0x006d_7370_726e_6721;
 
@@ -42,7 +44,8 @@ pub struct ColumnSketch {
     pending: Vec<(f64, f64)>,
 }
 
-/// Count, mean and sum of squared deviations, merged by Chan's formula, and bounds.
+/// Count, mean and sum of squared deviations, merged by Chan's formula, and bounds. All are finite, which JSON asks for: a sum
+/// of squares that is too large for a float is the largest float.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Moments {
     count: u64,
@@ -55,13 +58,21 @@ struct Moments {
 
 impl Moments {
     fn merge(&mut self, other: &Self) {
+        if self.count == 0 {
+            *self = *other;
+            return;
+        }
         if other.count == 0 {
             return;
         }
         let (ours, theirs) = (self.count as f64, other.count as f64);
+        let share = theirs / (ours + theirs);
         let delta = other.mean - self.mean;
-        self.mean += delta * theirs / (ours + theirs);
-        self.squares += other.squares + delta * delta * ours * theirs / (ours + theirs);
+        self.mean = match (delta * share).is_finite() {
+            true => self.mean + delta * share,
+            false => self.mean * (1.0 - share) + other.mean * share,
+        };
+        self.squares = (self.squares + other.squares + delta * delta * ours * share).min(f64::MAX);
         self.count += other.count;
         self.bounds = widest(self.bounds, other.bounds, f64::min, f64::max);
         self.integers = widest(self.integers, other.integers, i64::min, i64::max);
@@ -142,6 +153,7 @@ impl ColumnSketch {
         self.see(values, stride, |value| mix(value.cast_unsigned()), |value| show(*value));
     }
 
+    /// The values that are finite numbers go into the moments.
     fn floats(&mut self, values: &[f64], stride: usize) {
         self.see(values, stride, |value| mix((value + 0.0).to_bits()), |value| Shown::Float(*value));
         if values.iter().all(|value| value.is_finite()) {
@@ -161,14 +173,20 @@ impl ColumnSketch {
         }
         let (offsets, squares) = sums(values, |value| value - origin);
         let count = values.len() as f64;
+        let (mean, squares) = match (offsets * offsets).is_finite() && squares.is_finite() {
+            true => (origin + offsets / count, (squares - offsets * offsets / count).max(0.0)),
+            // too large to be squared
+            false => (values.iter().map(|value| value / count).sum::<f64>().clamp(low, high), f64::MAX),
+        };
         self.numbers.merge(&Moments {
             count: values.len() as u64,
-            mean: origin + offsets / count,
-            squares: (squares - offsets * offsets / count).max(0.0),
+            mean,
+            squares,
             bounds: Some((low, high)),
             integers: None,
         });
-        self.pending.extend(values.iter().step_by(stride).map(|value| (*value, stride as f64)));
+        let sampled = values.iter().step_by(stride);
+        self.pending.extend(sampled.map(|value| (value.clamp(-DIGEST_MAX, DIGEST_MAX), stride as f64)));
     }
 
     fn bools(&mut self, values: &BooleanArray) {
@@ -251,12 +269,13 @@ impl ColumnSketch {
             data_type: self.data_type,
             count: self.count,
             nulls: self.nulls,
+            not_finite: if is_number { self.count - self.numbers.count } else { 0 },
             distinct: self.values.distinct().min(self.count),
             distinct_is_exact: self.values.is_exact(),
             min: self.bound(|b| b.0, |b| b.0, |b| &b.0),
             max: self.bound(|b| b.1, |b| b.1, |b| &b.1),
             mean: bounds.is_some().then_some(self.numbers.mean),
-            std: (is_number && self.numbers.count > 1).then(|| variance.sqrt()),
+            std: (is_number && self.numbers.count > 1 && self.numbers.squares < f64::MAX).then(|| variance.sqrt()),
             quantiles: match (&digest, bounds) {
                 (Some(digest), Some((low, high))) => SHARES
                     .iter()

@@ -32,6 +32,9 @@ pub struct ColumnProfile {
     pub count: u64,
     /// Rows in which it is null.
     pub nulls: u64,
+    /// Values that are no finite numbers, NaN and the infinities: mean, bounds, quantiles and histogram leave them out.
+    #[serde(default)]
+    pub not_finite: u64,
     /// Different values; within about 2 in 100 where it is not exact.
     pub distinct: u64,
     /// Whether `distinct` and the counts in `top` were counted, not estimated.
@@ -42,14 +45,23 @@ pub struct ColumnProfile {
     pub max: Option<serde_json::Value>,
     /// The arithmetic mean, of numbers; for timestamps in microseconds since 1970.
     pub mean: Option<f64>,
-    /// The standard deviation (of a sample), of numbers.
+    /// The standard deviation (of a sample), of numbers; none where their squares are too large for a float.
     pub std: Option<f64>,
     /// Quantiles of numbers; for timestamps in microseconds since 1970, for dates in days.
     pub quantiles: Vec<Quantile>,
-    /// How numbers are spread between the least and the greatest; the counts add up to `count`.
+    /// How numbers are spread between the least and the greatest; the counts add up to `count` less
+    /// `not_finite`.
     pub histogram: Option<Histogram>,
     /// The commonest values with how often each was seen, commonest first.
     pub top: Vec<TopValue>,
+}
+
+impl ColumnProfile {
+    /// The values that are finite numbers, of a column of numbers.
+    #[must_use]
+    pub const fn finite(&self) -> u64 {
+        self.count.saturating_sub(self.not_finite)
+    }
 }
 
 /// A quantile.

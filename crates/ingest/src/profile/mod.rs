@@ -156,6 +156,31 @@ mod tests {
     }
 
     #[test]
+    fn numbers_too_large_to_be_squared_leave_a_sketch_that_can_be_stored() {
+        let one = |values: Vec<f64>| {
+            let mut sketch = Sketch::new([("f".into(), DataType::Float64)]);
+            let field = Field::new("f", ArrowType::Float64, true);
+            let floats: ArrayRef = Arc::new(Float64Array::from(values));
+            sketch.update(&RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![floats]).unwrap());
+            sketch
+        };
+        let mut sketch = one(vec![1.7e308, -1.7e308, 1e200]);
+        sketch.merge(&one(vec![f64::MAX, f64::NAN, f64::INFINITY]));
+        sketch.merge(&one(vec![1.0; 20_000]));
+
+        let stored = serde_json::to_string(&sketch).unwrap();
+        let read: Sketch = serde_json::from_str(&stored).unwrap();
+        let profile = read.profile();
+        let column = &profile.columns[0];
+
+        assert_eq!(profile, sketch.profile());
+        assert_eq!((column.count, column.not_finite, column.finite()), (20_006, 2, 20_004));
+        assert_eq!((column.std, column.max.as_ref().unwrap().as_f64()), (None, Some(f64::MAX)));
+        assert!(column.mean.is_some_and(f64::is_finite));
+        assert!(column.quantiles.iter().all(|quantile| quantile.value.is_finite()), "{:?}", column.quantiles);
+    }
+
+    #[test]
     fn many_values_are_counted_within_three_percent() {
         let mut sketch = empty();
         for start in (0..400_000).step_by(10_000) {

@@ -10,10 +10,12 @@ mod lines;
 mod locate;
 mod parquet;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use mainspring_spec::{CsvOptions, ExtraColumns, FileFormat};
 
@@ -122,6 +124,59 @@ pub async fn open(file: &FileRef, format: FileFormat, wanted: &Wanted) -> Result
     }
 }
 
+/// Opens a file that has landed before, when its source was declared otherwise: columns that are no longer declared are
+/// left out, and those of `optional` that it lacks read as null.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_again(
+    file: &FileRef,
+    format: FileFormat,
+    wanted: &Wanted,
+    optional: &HashSet<&str>,
+) -> Result<Opened, Fault> {
+    let mut lenient = Wanted { extra: ExtraColumns::Ignore, ..wanted.clone() };
+    let Some(names) = &wanted.columns else { return open(file, format, &lenient).await };
+    // A key that a JSON object lacks reads as null anyway.
+    if format != FileFormat::Jsonl {
+        let all = Wanted { columns: None, ..lenient.clone() };
+        let in_file = open(file, format, &all).await?.schema;
+        let is_there = |name: &String| in_file.column_with_name(name).is_some() || !optional.contains(name.as_str());
+        lenient.columns = Some(names.iter().filter(|name| is_there(name)).cloned().collect());
+    }
+    let opened = open(file, format, &lenient).await?;
+    Ok(opened.with_columns(names))
+}
+
+impl Opened {
+    /// With these columns in this order; those that it lacks hold nothing but nulls.
+    fn with_columns(self, names: &[String]) -> Self {
+        let places: Vec<Option<usize>> = names.iter().map(|name| self.schema.index_of(name).ok()).collect();
+        if places.len() == self.schema.fields().len() && places.iter().all(Option::is_some) {
+            return self;
+        }
+        let fields = names.iter().zip(&places).map(|(name, place)| match place {
+            Some(place) => self.schema.field(*place).clone(),
+            None => Field::new(name, DataType::Utf8, true),
+        });
+        let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let widened = Arc::clone(&schema);
+        let batches = self.batches.map(move |raw: Result<RawBatch, Fault>| -> Result<RawBatch, Fault> {
+            let raw = raw?;
+            let rows = raw.batch.num_rows();
+            let columns = places.iter().map(|place| match place {
+                Some(place) => Arc::clone(raw.batch.column(*place)),
+                None => new_null_array(&DataType::Utf8, rows),
+            });
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            let batch = RecordBatch::try_new_with_options(Arc::clone(&widened), columns.collect(), &options)
+                .map_err(|error| Fault::Refused(format!("cannot be held in memory: {error}")))?;
+            Ok(RawBatch { batch, ..raw })
+        });
+        Self { schema, batches: Box::pin(batches), ..self }
+    }
+}
+
 /// Tells a file's format by its name's ending.
 #[must_use]
 pub fn format_of(path: &str) -> Option<FileFormat> {
@@ -149,7 +204,9 @@ pub(crate) fn match_columns(in_file: &[String], wanted: &Wanted) -> Result<Match
     let mut places = std::collections::HashMap::with_capacity(in_file.len());
     for (place, name) in in_file.iter().enumerate() {
         if places.insert(name.as_str(), place).is_some() {
-            return Err(Fault::Refused(format!("has two columns called `{name}`; rename one of them")));
+            let is_value = name.parse::<f64>().is_ok();
+            let mend = if is_value { "if its first line is data, add a header line" } else { "rename one of them" };
+            return Err(Fault::Refused(format!("has two columns called `{name}`; {mend}")));
         }
     }
     let Some(columns) = &wanted.columns else {

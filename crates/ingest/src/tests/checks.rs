@@ -96,6 +96,39 @@ async fn freshness_is_asked_of_the_table_also_when_nothing_came() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_a_table_stands_is_kept_also_when_it_gets_old_by_itself() {
+    let house = House::new().await;
+    let declared = |max_age: &str| {
+        let checks = json!([
+            {"name": "recent", "freshness": {"column": "at", "max_age": max_age}},
+            {"name": "small", "range": {"column": "id", "max": 5}}
+        ]);
+        let mut declared = checked(checks);
+        declared["columns"].as_array_mut().unwrap().push(json!({"name": "at", "type": "timestamp"}));
+        declared
+    };
+    let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    house.write("data/a.csv", format!("id,name,at\n1,a,{at}\n9,b,{at}\n"));
+    let standing = async || {
+        let judged = house.catalog.get::<crate::JudgedTable>("sources.t").await.unwrap().unwrap().document;
+        judged.checks.into_iter().map(|check| (check.name, check.passed)).collect::<Vec<_>>()
+    };
+    let stands = |recent, small| [("recent".to_owned(), recent), ("small".to_owned(), small)];
+
+    house.ingest(&declared("1h")).await;
+    assert_eq!(standing().await, stands(false, false));
+    let version = house.catalog.get::<crate::TableVersion>("sources.t@0").await.unwrap().unwrap().document;
+    assert!(!version.checks[0].passed, "the landing's own record says so too: {:?}", version.checks);
+    // no row came: what rows broke stays told, and the table is judged by the clock
+    house.ingest(&declared("1h")).await;
+    assert_eq!(standing().await, stands(false, false));
+
+    house.write("data/b.csv", format!("id,name,at\n2,a,{}\n", jiff::Timestamp::now()));
+    house.ingest(&declared("1h")).await;
+    assert_eq!(standing().await, stands(true, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_columns_land_with_a_profile_that_the_next_file_extends() {
     let house = House::new().await;
     let columns: Vec<String> = (0..1000).map(|column| format!("c{column}")).collect();

@@ -96,6 +96,54 @@ async fn unique_holds_within_a_file_and_against_the_table_and_the_first_stays() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unique_over_the_key_holds_within_a_file_and_a_later_file_replaces() {
+    let house = House::new().await;
+    let unique = |more: serde_json::Value| {
+        let mut check = json!({"unique": ["id"]});
+        check.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        source(json!({"key": ["id"], "checks": [check]}))
+    };
+    house.write("data/a.csv", "id,name\n1,a\n2,b\n2,c\n");
+
+    let report = house.ingest(&unique(json!({}))).await;
+
+    assert_eq!((report.rows_landed, report.rows_quarantined, report.rows_superseded), (2, 1, 0));
+    assert_eq!((report.checks[0].passed, report.checks[0].rows_failed), (false, 1));
+    let kept = house.texts("SELECT concat(row_number, ' ', rules, ': ', reason) FROM quarantine.t").await;
+    assert_eq!(kept, ["3 unique(id): `id` is 2, and the rule is id unique in a file"]);
+
+    // read three times, as keys of the table come again: the first of each key in the file is taken all the same
+    house.write("data/b.csv", "id,name\n2,d\n3,e\n2,f\n3,g\n");
+    let report = house.ingest(&unique(json!({"on_fail": "drop"}))).await;
+    assert_eq!((report.rows_read, report.rows_landed, report.rows_dropped), (4, 2, 2));
+    assert_eq!(house.texts("SELECT name FROM t ORDER BY id").await, ["a", "d", "e"]);
+
+    house.write("data/c.csv", "id,name\n4,h\n4,i\n");
+    let report = house.ingest(&unique(json!({"severity": "warn"}))).await;
+    assert_eq!((report.rows_landed, report.rows_superseded, report.checks[0].rows_failed), (1, 1, 1));
+    assert_eq!(house.texts("SELECT name FROM t WHERE id = 4").await, ["i"]);
+
+    house.write("data/d.csv", "id,name\n5,j\n5,k\n");
+    let report = house.ingest(&unique(json!({"on_fail": "fail"}))).await;
+    let (_, reason) = report.refused().next().unwrap();
+    assert!(reason.contains("breaks check `unique(id)` in row 2"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_gets_another_unique_value_lets_go_of_the_one_it_had() {
+    let house = House::new().await;
+    let both = source(json!({"key": ["id"], "checks": [{"unique": ["name"]}]}));
+    house.write("data/a.csv", "id,name\n1,a\n2,b\n");
+    house.ingest(&both).await;
+    house.write("data/b.csv", "id,name\n1,c\n2,a\n3,b\n3,c\n");
+
+    let report = house.ingest(&both).await;
+
+    assert_eq!((report.rows_landed, report.rows_quarantined), (3, 1));
+    assert_eq!(house.texts("SELECT name FROM t ORDER BY id").await, ["c", "a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_is_replaced_may_keep_its_unique_value() {
     let house = House::new().await;
     let both = source(json!({"key": ["id"], "checks": [{"unique": ["name"]}]}));

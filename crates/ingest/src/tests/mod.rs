@@ -6,6 +6,7 @@ mod files;
 mod infer;
 mod keys;
 mod properties;
+mod reread;
 mod table;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The file store: listing, reading, deleting.
 
+use std::io::{Seek, SeekFrom};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +10,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt};
+use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio_util::io::ReaderStream;
 use url::Url;
@@ -41,7 +44,7 @@ pub struct FileInfo {
     pub bytes: Option<u64>,
 }
 
-/// A file being read.
+/// A file, or a part of one, being read.
 pub struct FileRead {
     /// Its size.
     pub bytes: u64,
@@ -131,6 +134,36 @@ impl FileStore {
             Err(error) if is_missing(&error) => Err(Error::NoFile(path.to_string())),
             Err(error) => Err(storage("reading", path)(error)),
         }
+    }
+
+    /// Opens a part of a file, from one byte up to another.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); also when the part does not begin within the file.
+    pub async fn read_range(&self, path: &FilePath, range: Range<u64>) -> Result<FileRead> {
+        self.refuse_links(path).await?;
+        if path.is_root() {
+            return Err(Error::NoFile(path.to_string()));
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let found = match self.store.get_opts(&path.key()?, options).await {
+            Ok(found) => found,
+            Err(error) if is_missing(&error) => return Err(Error::NoFile(path.to_string())),
+            Err(error) => return Err(storage("reading", path)(error)),
+        };
+        let Range { start, end } = found.range;
+        let bytes = end - start;
+        let content = match found.payload {
+            GetResultPayload::File(mut file, _) => {
+                // moves a number within the system; nothing waits for the disk
+                file.seek(SeekFrom::Start(start)).map_err(failed("reading", path))?;
+                let mut file = tokio::fs::File::from_std(file);
+                file.set_max_buf_size(READ_BYTES);
+                ReaderStream::with_capacity(file.take(bytes), READ_BYTES).boxed()
+            }
+            GetResultPayload::Stream(stream) => stream.map_err(std::io::Error::other).boxed(),
+        };
+        Ok(FileRead { bytes, content })
     }
 
     /// Opens what lies under a key.

@@ -49,6 +49,14 @@ async fn conforms(store: &FileStore) {
         assert!(matches!(get(store, missing).await, Err(Error::NoFile(_))), "{missing}");
     }
     assert!(matches!(store.read_whole(&path("1/run/artifacts/a.txt"), 6).await, Err(Error::TooLarge { .. })));
+    for (range, wanted) in [(0..1, "a"), (2..5, "oth"), (6..7, "r")] {
+        let part = store.read_range(&path("1/run/artifacts/a.txt"), range.clone()).await.unwrap();
+        let bytes = part.bytes;
+        let read: Vec<u8> = part.content.map(|bytes| bytes.unwrap().to_vec()).concat().await;
+        assert_eq!((bytes, read.as_slice()), (range.end - range.start, wanted.as_bytes()), "{range:?}");
+    }
+    assert!(store.read_range(&path("1/run/artifacts/a.txt"), 7..8).await.is_err());
+    assert!(matches!(store.read_range(&path("2"), 0..1).await, Err(Error::NoFile(_))));
 
     assert_eq!(store.delete(&path("1/run/artifacts/deep")).await.unwrap(), 1);
     assert_eq!(store.delete(&path("1/run/artifacts/a.txt")).await.unwrap(), 1);

@@ -166,6 +166,15 @@ impl Tracking {
         self.read(move |points| points.of_model(&model, MODEL_METRICS_MAX)).await
     }
 
+    /// What was ever logged of a metric of a logged model; of more than ten thousand points the first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn model_history(&self, model: &str, metric: &str) -> Result<Vec<ModelMetric>> {
+        let (model, metric) = (model.to_owned(), metric.to_owned());
+        self.read(move |points| points.points_of_model(&model, &metric, MODEL_METRICS_MAX)).await
+    }
+
     fn series(&self, row: &RunRow, key: &str) -> Option<u64> {
         let key = self.0.index.keys.find(key)?;
         row.metrics.get(key).map(|series| series.id)

@@ -12,6 +12,9 @@ use super::experiments::ATTEMPTS;
 use super::index::RunRow;
 use crate::{Environment, Error, Origin, Result, Run, RunStatus, Stage};
 
+/// The label that carries a run's name, for MLflow's clients.
+const NAME_TAG: &str = "mlflow.runName";
+
 /// What a client starts a run with.
 #[derive(Debug, Clone)]
 pub struct NewClientRun {
@@ -147,7 +150,7 @@ impl Tracking {
         .await
     }
 
-    /// Writes params and labels.
+    /// Writes params and labels. The label of a run's name names it, unless it is empty.
     ///
     /// # Errors
     /// [`Error::ParamChanged`] when a param is there with another value, and then nothing is written; [`Error::NoRun`];
@@ -174,6 +177,10 @@ impl Tracking {
             }
             for (key, value) in &labels.tags {
                 if run.tags.insert(key.clone(), value.clone()).as_ref() != Some(value) {
+                    outcome = Outcome::Changed;
+                }
+                if key == NAME_TAG && !value.is_empty() && run.name.as_ref() != Some(value) {
+                    run.name = Some(value.clone());
                     outcome = Outcome::Changed;
                 }
             }

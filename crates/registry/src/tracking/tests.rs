@@ -139,6 +139,10 @@ async fn metrics_of_a_model_are_the_latest_by_run_and_dataset() {
     let seen: Vec<_> = metrics.iter().map(|metric| (metric.point.step, metric.dataset.is_some())).collect();
     assert_eq!(seen, [(2, false), (4, true)]);
     assert!(tracking.model_metrics("m-").await.unwrap().is_empty());
+    let history = tracking.model_history("m-1", "auc").await.unwrap();
+    let seen: Vec<_> = history.iter().map(|metric| (metric.dataset.is_some(), metric.point.step)).collect();
+    assert_eq!(seen, [(false, 1), (false, 2), (true, 1), (true, 3), (true, 4)]);
+    assert!(tracking.model_history("m-1", "au").await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -252,6 +256,20 @@ async fn params_stay_and_a_refused_batch_leaves_nothing() {
 
     assert!(matches!(refused, Some(Error::ParamChanged { .. })));
     assert_eq!(tracking.named_params(&row).len(), 1);
+}
+
+#[tokio::test]
+async fn the_label_of_a_name_names_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, tracking, _) = opened(folder.path()).await;
+    let run = tracking.start_run(new_run(0), &ada()).await.unwrap();
+    let tags = |value: &str| BatchOfLabels { params: vec![], tags: vec![("mlflow.runName".into(), value.into())] };
+
+    let named = tracking.label_run(&run.id, tags("slow"), &ada()).await.unwrap();
+    let unnamed = tracking.label_run(&run.id, tags(""), &ada()).await.unwrap();
+
+    assert_eq!((run.name.as_deref(), named.name.as_deref()), (Some("swift"), Some("slow")));
+    assert_eq!(unnamed.name.as_deref(), Some("slow"), "a run keeps a name");
 }
 
 #[tokio::test]

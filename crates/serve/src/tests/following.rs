@@ -153,6 +153,22 @@ async fn an_endpoint_follows_its_alias_and_keeps_what_it_has_when_it_cannot() {
 }
 
 #[tokio::test]
+async fn an_endpoint_without_a_version_says_so_whatever_it_is_asked_and_leaves_the_others_ready() {
+    let world = world().await;
+    world.engine.refresh(&world.sources).await;
+    let delay = world.engine.endpoint("delay").unwrap();
+
+    let owner = Principal::local_owner();
+    let asked = delay.answer(&owner, |_, _| Err(Error::Invalid("there is no such field".into()))).await;
+    assert_eq!(asked.err().unwrap().kind(), ErrorKind::Unavailable);
+    assert!(!world.engine.is_ready());
+
+    let other = declared(|endpoint| endpoint.name = "other".into());
+    world.engine.deploy(other, &linear(0.0, 1.0, 1.0), 1, plan(), here(windy)).await.unwrap();
+    assert!(world.engine.is_ready());
+}
+
+#[tokio::test]
 async fn another_project_changes_limits_at_once_and_takes_endpoints_away() {
     let world = world().await;
     world.promote(1, &constant(1)).await;

@@ -1,11 +1,12 @@
-//! What is done by asking: promotions, rollbacks, alerts.
+//! What is done by asking: promotions, rollbacks, labels, notes, alerts.
 
 use std::borrow::Cow;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use mainspring_registry::{Error as RegistryError, ModelVersion, Verdict};
-use mainspring_watch::{Alert, Error as WatchError};
+use mainspring_watch::{Alert, Error as WatchError, LABELS_MAX, LabelsPushed, PushedLabel};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -80,6 +81,41 @@ fn champion() -> String {
     CHAMPION.into()
 }
 
+/// What came of predictions.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PushLabels {
+    #[schemars(length(max = LABELS_MAX))]
+    labels: Vec<PushedLabel>,
+}
+
+/// Which version of a model.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct OfVersion {
+    model: String,
+    #[schemars(range(max = WHOLE_MAX))]
+    version: u64,
+}
+
+/// What is to be kept of a version, in words.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddNote {
+    #[schemars(length(min = 1, max = 2_000))]
+    text: String,
+}
+
+/// A tag of a version.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetTag {
+    #[schemars(length(min = 1, max = 250))]
+    key: String,
+    /// Null, or left out, takes the tag away.
+    #[schemars(length(max = 100_000))]
+    value: Option<String>,
+}
+
 /// Answers `POST /api/v1/models/{m}/promote` with how the gates were judged.
 pub async fn promote(
     State(app): State<App>,
@@ -117,8 +153,56 @@ fn refused(error: RegistryError) -> Problem {
             views::Error::Registry(error).into()
         }
         RegistryError::AliasName(_) => Problem::bad_request(error.to_string()),
+        RegistryError::Remark(_) => Problem::of(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         _ => Problem::conflict(error.to_string()),
     }
+}
+
+/// Answers `POST /api/v1/models/{m}/labels` when the labels are durable. The same labels again change nothing.
+pub async fn push_labels(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(model): Path<String>,
+    Body(pushed): Body<PushLabels>,
+) -> Result<Json<LabelsPushed>, Problem> {
+    caller.may(&app, "labels.push", "model", &model).await?;
+    let layers = app.applied_layers().await?;
+    layers.watch.push_labels(&model, &pushed.labels, &caller.principal).await.map(Json).map_err(not_pushed)
+}
+
+/// What stands against labels is the caller's to mend; what fails below is ours.
+fn not_pushed(error: WatchError) -> Problem {
+    match error {
+        WatchError::UnknownModel(_) => Problem::not_found(error.to_string()),
+        WatchError::InvalidLabel { .. } => Problem::of(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        WatchError::TooManyLabels { .. } => Problem::of(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+        _ => Problem::internal(&error),
+    }
+}
+
+/// Answers `POST /api/v1/models/{m}/versions/{v}/notes` with the version and all its notes.
+pub async fn add_note(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(of): Path<OfVersion>,
+    Body(note): Body<AddNote>,
+) -> Result<Json<ModelVersion>, Problem> {
+    caller.may(&app, "model.note", "model", &of.model).await?;
+    let noted = app.registry.note_version(&of.model, of.version, &note.text, &caller.principal).await;
+    noted.map(Json).map_err(refused)
+}
+
+/// Answers `POST /api/v1/models/{m}/versions/{v}/tags` with the version and all its tags.
+pub async fn set_tag(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(of): Path<OfVersion>,
+    Body(tag): Body<SetTag>,
+) -> Result<Json<ModelVersion>, Problem> {
+    caller.may(&app, "model.tag", "model", &of.model).await?;
+    let value = tag.value.as_deref();
+    let tagged = app.registry.tag_version(&of.model, of.version, &tag.key, value, &caller.principal).await;
+    tagged.map(Json).map_err(refused)
 }
 
 /// Answers `POST /api/v1/alerts/{id}/acknowledge`.

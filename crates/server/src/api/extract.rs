@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::http::Problem;
+use crate::faces::BODY_BYTES_MAX;
+use crate::http::{Encoding, Problem, Undecoded};
 
 /// The variable parts of the path.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A JSON body, which is an object.
+/// A JSON body, which is an object; it may come compressed.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
@@ -49,8 +50,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
+        let encoding = Encoding::of(&parts.headers).map_err(undecoded)?;
         let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
         let bytes = bytes.map_err(|rejection| Problem::unread(&rejection))?;
+        let bytes = match encoding {
+            Some(encoding) => encoding.decoded(bytes, BODY_BYTES_MAX).await.map_err(undecoded)?,
+            None => bytes,
+        };
         // serde would take a list for the fields of an object in their order
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return Err(Problem::of(StatusCode::UNPROCESSABLE_ENTITY, "the body is a list; an object is expected"));
@@ -59,5 +65,48 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         taken
             .map(|body| Self(body.0))
             .map_err(|rejection: JsonRejection| Problem::of(rejection.status(), rejection.body_text()))
+    }
+}
+
+fn undecoded(why: Undecoded) -> Problem {
+    let status = match why {
+        Undecoded::Unknown => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Undecoded::Broken(_) => StatusCode::BAD_REQUEST,
+        Undecoded::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    Problem::of(status, why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn take(encoding: &str, body: Vec<u8>) -> Result<Value, StatusCode> {
+        let request = Request::post("/")
+            .header("content-type", "application/json")
+            .header("content-encoding", encoding)
+            .body(body.into())
+            .unwrap();
+        let taken = Body::<Value>::from_request(request, &()).await;
+        taken.map(|body| body.0).map_err(|problem| problem.status)
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_is_taken_and_one_in_another_encoding_refused() {
+        let mut encoder = GzEncoder::new(vec![], Compression::fast());
+        encoder.write_all(br#" {"job": "load"}"#).unwrap();
+        let compressed = encoder.finish().unwrap();
+        let plain = br#"{"job": "load"}"#.to_vec();
+
+        assert_eq!(take("gzip", compressed.clone()).await.unwrap()["job"], "load");
+        assert_eq!(take("identity", plain.clone()).await.unwrap()["job"], "load");
+        assert_eq!(take("br", compressed).await.unwrap_err(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(take("gzip", plain).await.unwrap_err(), StatusCode::BAD_REQUEST);
     }
 }

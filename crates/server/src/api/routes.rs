@@ -52,6 +52,17 @@ fn table() -> Table {
             "Lists the versions of a model and how they fare with its gates",
             read::versions,
         )
+        .post(
+            "/api/v1/models/{model}/labels",
+            "Takes what came of predictions, by prediction or by key",
+            change::push_labels,
+        )
+        .post("/api/v1/models/{model}/versions/{version}/notes", "Adds a note to a version", change::add_note)
+        .post(
+            "/api/v1/models/{model}/versions/{version}/tags",
+            "Sets a tag of a version, or takes it away",
+            change::set_tag,
+        )
         .post("/api/v1/models/{model}/promote", "Gives a version an alias, if its gates permit", change::promote)
         .post("/api/v1/models/{model}/rollback", "Gives an alias back to a version that had it", change::rollback)
         .get("/api/v1/runs", "Lists the training runs, of one experiment or of all", read::runs)

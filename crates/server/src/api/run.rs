@@ -34,13 +34,13 @@ pub struct Started {
     run: String,
 }
 
-/// Starts a run and answers as soon as it is in the catalog; it goes on when the caller is gone.
+/// Starts a run of what is applied now, and answers as soon as it is in the catalog; it goes on when the caller is gone.
 pub async fn start(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Body(wanted): Body<StartRun>,
 ) -> Result<With<202, Started>, Problem> {
-    let layers = app.layers();
+    let layers = app.applied_layers().await?;
     caller.may(&app, "workflow.run", "project", &layers.project.file.project).await?;
     let graph = TaskGraph::of(&layers.project, &wanted.targets).map_err(|error| match error {
         FlowError::UnknownTarget { .. } => Problem::not_found(error.to_string()),

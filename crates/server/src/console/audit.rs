@@ -29,9 +29,14 @@ pub async fn show(visit: Visit, Query(which): Query<Which>) -> Shown {
     let head = visit.seen(visit.look.catalog.audit_head().await.map_err(views::Error::from))?;
     let whole = verdict.is_intact();
     let sealed = match &verdict {
-        AuditVerdict::Intact { head, documents } => {
+        AuditVerdict::Intact { head, documents, edges, metrics } => {
             let seal: String = head.hash.chars().take(12).collect();
-            format!("{} match it; the last seal is {seal}…", words::several(*documents, "document", "documents"))
+            format!(
+                "{}, {} and {} match it; the last seal is {seal}…",
+                words::several(*documents, "document", "documents"),
+                words::several(*edges, "edge", "edges"),
+                words::several(*metrics, "metric", "metrics")
+            )
         }
         broken @ AuditVerdict::Broken { .. } => broken.to_string(),
     };

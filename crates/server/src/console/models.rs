@@ -171,6 +171,10 @@ pub fn page(detail: &ModelDetail, places: &Places, may_promote: bool) -> Page {
         ),
     ]));
     page = page.section("Versions", Block::Table(versions_table(detail, may_promote)));
+    let remarks = remarks_table(&detail.all_versions);
+    if !remarks.rows.is_empty() {
+        page = page.section("Notes and tags", Block::Table(remarks));
+    }
     if let Some(lineage) = &detail.lineage {
         page = page.section("Lineage", Block::Picture(graph::draw(lineage, |node| places.page(node))));
     }
@@ -235,6 +239,22 @@ fn version_row(view: &VersionView, named: &[&str], may_promote: bool) -> Vec<Cel
         Cell::Text(String::new())
     });
     cells
+}
+
+/// What people said of the versions, those of the newest version first, and of one version the newest note first.
+fn remarks_table(versions: &[VersionView]) -> Table {
+    let rows = versions.iter().map(|view| &view.version).flat_map(|version| {
+        let notes = version.notes.iter().rev().map(move |note| {
+            let by = Cell::text(note.by.to_string());
+            vec![Cell::count(version.version), Cell::text(&note.text), Cell::Time(note.at), by]
+        });
+        let tags = version.tags.iter().map(move |(key, value)| {
+            let tag = Cell::Many(vec![Cell::tag(Tone::Plain, key), Cell::text(value)]);
+            vec![Cell::count(version.version), tag, Cell::Empty, Cell::Empty]
+        });
+        notes.chain(tags)
+    });
+    Table::new(&["#version", "what", "when", "by"]).rows(rows)
 }
 
 fn history_table(aliases: &[AliasHistory]) -> Table {

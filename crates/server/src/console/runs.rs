@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, RawQuery};
-use mainspring_registry::{Confusion, Evaluation, Importance, RunStatus, SliceReport};
+use mainspring_registry::{Confusion, Evaluation, Importance, Origin, Run, RunStatus, SliceReport};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::chart::{Chart, Mark, Series};
 use super::page::{Block, Cell, Figure, Heading, Page, Table, Tile, Tone};
 use super::visit::{Shown, Visit};
 use super::words;
-use crate::views::{self, RunDetail, RunView};
+use crate::views::{self, ExperimentSeen, RunAround, RunDetail, RunView};
 
 /// The most runs that are listed.
 const RUNS_SHOWN: usize = 200;
@@ -17,17 +18,37 @@ const RUNS_SHOWN: usize = 200;
 const COMPARED_MAX: usize = 6;
 /// The most inputs whose importance is drawn.
 const INPUTS_SHOWN: usize = 14;
-/// The metrics that lists show, as far as runs have them.
+/// The most metrics that the list of runs shows, so that it stays within a screen.
+const METRICS_LISTED: usize = 6;
+/// The most metrics of a client's run that stand out; all of them are in its table.
+const TILES_SHOWN: usize = 4;
+/// The longest value of a label that is shown whole: some hold whole documents.
+const VALUE_CHARACTERS: usize = 160;
+/// The label in which MLflow's clients keep the description of a run.
+const DESCRIPTION: &str = "mlflow.note.content";
+/// The metrics that lists show first, as far as runs have them.
 const HEADLINES: [&str; 7] = ["auc", "log_loss", "brier", "accuracy", "rmse", "mae", "r2"];
 
 /// Answers `GET /runs`.
 pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Shown {
     visit.may_list().await?;
-    let runs = visit.seen(views::runs(&visit.look, None, &views::Page::first(RUNS_SHOWN)).await)?;
-    let mut page =
-        Page::new("Runs", "Each training with its parameters, its curves, and the exact versions it learned from");
+    let query = query.unwrap_or_default();
+    let of = match asked_experiment(&query) {
+        Some(asked) => Some(visit.seen(views::experiment_asked(&visit.look, &asked).await)?),
+        None => None,
+    };
+    let key = of.as_ref().map(|experiment| experiment.key.as_str());
+    let runs = visit.seen(views::runs(&visit.look, key, &views::Page::first(RUNS_SHOWN)).await)?;
+    let mut page = match &of {
+        Some(experiment) => {
+            Page::new(&experiment.name, "The runs of one experiment, the newest first").under("Runs", "/runs")
+        }
+        None => {
+            Page::new("Runs", "Each training with its parameters, its curves, and the exact versions it learned from")
+        }
+    };
     let mut compared = vec![];
-    for id in chosen(query.as_deref().unwrap_or_default()) {
+    for id in chosen(&query) {
         // a run that is gone is left out
         if let Ok(run) = views::run(&visit.look, &id).await {
             compared.push(run);
@@ -36,8 +57,30 @@ pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Shown {
     if compared.len() > 1 {
         page = comparison(page, &compared);
     }
-    let page = page.section("All runs", Block::Table(runs_table(&runs)));
+    let keys: BTreeSet<&str> = runs.iter().map(|run| run.run.experiment.as_str()).collect();
+    let experiments = keys.into_iter().map(|key| (key.to_owned(), views::experiment(&visit.look, key)));
+    let experiments: BTreeMap<String, ExperimentSeen> = experiments.collect();
+    let heading = if of.is_some() { "Its runs" } else { "All runs" };
+    let page = page.section(heading, Block::Table(runs_table(&runs, &experiments)));
     visit.show(page)
+}
+
+/// The experiment that a query asks for, by number or name.
+fn asked_experiment(query: &str) -> Option<String> {
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("experiment="))?.replace('+', " ");
+    let asked = percent_decode_str(&asked).decode_utf8().ok()?;
+    (!asked.is_empty()).then(|| asked.into_owned())
+}
+
+/// The address of an experiment's runs.
+fn experiment_href(experiment: &ExperimentSeen) -> String {
+    let asked = experiment.number.map_or_else(|| experiment.key.clone(), |number| number.to_string());
+    format!("/runs?experiment={}", in_query(&asked))
+}
+
+/// A text as the value of a query.
+fn in_query(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// The runs that a query names: `compare=a,b` and `compare=a&compare=b` are the same.
@@ -52,30 +95,33 @@ fn chosen(query: &str) -> Vec<String> {
     ids
 }
 
-fn runs_table(runs: &[RunView]) -> Table {
-    let named: Vec<&str> =
-        HEADLINES.into_iter().filter(|metric| runs.iter().any(|run| run.run.metrics.contains_key(*metric))).collect();
+/// All runs, each with its name and what was measured of it.
+pub fn runs_table(runs: &[RunView], experiments: &BTreeMap<String, ExperimentSeen>) -> Table {
+    let named = listed_metrics(runs);
     let heading = |name: &str, is_number| Heading { name: name.into(), is_number };
-    let mut headings =
-        vec![heading("", false), heading("run", false), heading("model", false), heading("status", false)];
-    headings.push(heading("version", true));
+    let mut headings = vec![heading("", false), heading("run", false), heading("experiment", false)];
+    headings.extend([heading("status", false), heading("version", true)]);
     headings.extend(named.iter().map(|metric| heading(&words::metric_name(metric), true)));
     headings.extend([heading("started", false), heading("took", true), heading("by", false)]);
     let rows = runs.iter().map(|view| {
         let run = &view.run;
+        let experiment = experiments.get(&run.experiment).map_or_else(
+            || Cell::text(&run.experiment),
+            |seen| Cell::link(experiment_href(seen), words::cut(&seen.name, 40)),
+        );
         let mut cells = vec![
             Cell::Check("compare", run.id.clone()),
-            Cell::link(format!("/runs/{}", run.id), short(&run.id)),
-            Cell::text(run.model.clone().or_else(|| run.name.clone()).unwrap_or_else(|| run.experiment.clone())),
+            Cell::link(format!("/runs/{}", run.id), words::cut(&called(run), 40)),
+            experiment,
             status(run.status),
             Cell::maybe(run.version, Cell::count),
         ];
         cells
-            .extend(named.iter().map(|metric| Cell::maybe(run.metrics.get(*metric), |value| Cell::decimal(*value, 4))));
+            .extend(named.iter().map(|metric| Cell::maybe(run.metrics.get(*metric), |value| measured(metric, *value))));
         cells.extend([
             Cell::Time(run.started_at),
             Cell::maybe(view.seconds, Cell::span),
-            Cell::text(run.by.to_string()),
+            Cell::text(run.user.clone().unwrap_or_else(|| run.by.to_string())),
         ]);
         cells
     });
@@ -84,6 +130,31 @@ fn runs_table(runs: &[RunView]) -> Table {
         .rows(rows)
         .or_else("Nothing was trained yet: `mainspring run` trains the declared models")
         .filtered("runs")
+}
+
+/// The metrics that a list of runs shows: the usual ones, then those that most runs have.
+fn listed_metrics(runs: &[RunView]) -> Vec<&str> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for metric in runs.iter().flat_map(|run| run.run.metrics.keys()) {
+        *counts.entry(metric.as_str()).or_default() += 1;
+    }
+    let mut named: Vec<&str> = HEADLINES.into_iter().filter(|metric| counts.remove(metric).is_some()).collect();
+    let mut others: Vec<(&str, usize)> = counts.into_iter().collect();
+    // stable: of two that as many runs have, the first by name
+    others.sort_by_key(|(_, runs)| std::cmp::Reverse(*runs));
+    let room = METRICS_LISTED.saturating_sub(named.len());
+    named.extend(others.into_iter().take(room).map(|(metric, _)| metric));
+    named
+}
+
+/// A metric's value: with four decimals where its size is known, else with the digits that matter.
+fn measured(metric: &str, value: f64) -> Cell {
+    if HEADLINES.contains(&metric) { Cell::decimal(value, 4) } else { Cell::figure(value) }
+}
+
+/// What a run is called: by its name, by the model it trained, else by the end of its identifier.
+fn called(run: &Run) -> String {
+    run.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| short(&run.id))
 }
 
 /// The end of an identifier, by which people tell runs apart.
@@ -162,32 +233,87 @@ pub async fn one(visit: Visit, Path(id): Path<String>) -> Shown {
     let run = visit.seen(views::run(&visit.look, &id).await)?;
     let tables = visit.seen(visit.look.lake.tables().await.map_err(views::Error::from))?;
     let tables: BTreeSet<String> = tables.iter().map(ToString::to_string).collect();
-    visit.show(page(&run, &tables))
+    let around = visit.seen(views::run_around(&visit.look, &run.view.run).await)?;
+    visit.show(page(&run, &around, &tables))
 }
 
 /// The page of a run; `tables` are those that can be linked to.
-pub fn page(detail: &RunDetail, tables: &BTreeSet<String>) -> Page {
+pub fn page(detail: &RunDetail, around: &RunAround, tables: &BTreeSet<String>) -> Page {
     let run = &detail.view.run;
-    let title = format!("Run {}", short(&run.id));
-    let lead = match (&run.error, &run.model) {
-        (Some(error), _) => error.clone(),
-        (None, Some(model)) => format!("A training of {model}"),
-        (None, None) => format!("A run of {}", run.experiment),
+    let title = run.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| format!("Run {}", short(&run.id)));
+    let described = run.tags.get(DESCRIPTION).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let lead = match (&run.error, described, &run.model) {
+        (Some(error), ..) => error.clone(),
+        (None, Some(description), _) => description.to_owned(),
+        (None, None, Some(model)) => format!("A training of {model}"),
+        (None, None, None) => format!("A run of the experiment {}", around.experiment.name),
     };
     let mut page = Page::new(title, lead).under("Runs", "/runs");
-    let tiles = HEADLINES.iter().filter_map(|metric| {
-        let value = *run.metrics.get(*metric)?;
-        let baseline = detail.evaluation.as_ref().and_then(|evaluation| evaluation.baseline.get(*metric));
+    let tiles = tiles(detail);
+    let shown: BTreeSet<&str> = tiles.iter().map(|(metric, _)| *metric).collect();
+    let has_others = run.origin == Origin::Client || run.metrics.keys().any(|metric| !shown.contains(metric.as_str()));
+    if !tiles.is_empty() {
+        page = page.with(Block::Tiles(tiles.into_iter().map(|(_, tile)| tile).collect()));
+    }
+    let mut parts = vec![("In short".into(), facts(detail, around, tables))];
+    if has_others && !run.metrics.is_empty() {
+        parts.push(("Metrics".into(), Block::Table(metrics_table(detail))));
+    }
+    parts.push(("Parameters".into(), Block::Table(labels_table("parameter", "params", run.params.iter()))));
+    let (kept_by_clients, own): (Vec<_>, Vec<_>) = run
+        .tags
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), DESCRIPTION | "mlflow.runName"))
+        .partition(|(name, _)| name.starts_with("mlflow."));
+    if !own.is_empty() || !kept_by_clients.is_empty() {
+        let tags = own.into_iter().chain(kept_by_clients);
+        parts.push(("Tags".into(), Block::Table(labels_table("tag", "tags", tags))));
+    }
+    page = page.with(Block::Beside(parts));
+    page = page.charts("Learning", curves_by_metric(detail));
+    if !around.datasets.is_empty() {
+        page = page.section("Datasets it read", Block::Table(datasets_table(around)));
+    }
+    if !around.models_made.is_empty() || !around.models_read.is_empty() {
+        page = page.section("Logged models", Block::Table(logged_models_table(around)));
+    }
+    if run.origin == Origin::Client {
+        page = files(page, &run.id, around);
+    }
+    match &detail.evaluation {
+        Some(evaluation) => evaluated(page, evaluation),
+        None => page,
+    }
+}
+
+/// The metrics that stand out, by name: the usual ones, and of a client's run some of its own.
+fn tiles(detail: &RunDetail) -> Vec<(&str, Tile)> {
+    let run = &detail.view.run;
+    let usual = HEADLINES.iter().filter_map(|metric| run.metrics.get_key_value(*metric));
+    if run.origin == Origin::Client {
+        let others = run.metrics.iter().filter(|(metric, _)| !HEADLINES.contains(&metric.as_str()));
+        let tiles = usual.chain(others).take(TILES_SHOWN).map(|(metric, value)| {
+            let curve = detail.curves.iter().find(|curve| curve.key == *metric);
+            let step = curve.and_then(|curve| curve.points.last()).map(|(step, _)| format!("at step {step}"));
+            let tile = Tile::new(words::metric_name(metric), words::figure(*value), step.unwrap_or_default());
+            (metric.as_str(), tile)
+        });
+        return tiles.collect();
+    }
+    let tiles = usual.map(|(metric, value)| {
+        let baseline = detail.evaluation.as_ref().and_then(|evaluation| evaluation.baseline.get(metric));
         let note = match baseline {
             Some(baseline) => format!("{} by always saying the same", words::decimal(*baseline, 4)),
             None => "on the test rows".into(),
         };
-        Some(Tile::new(words::metric_name(metric), words::decimal(value, 4), note))
+        (metric.as_str(), Tile::new(words::metric_name(metric), words::decimal(*value, 4), note))
     });
-    let tiles: Vec<Tile> = tiles.collect();
-    if !tiles.is_empty() {
-        page = page.with(Block::Tiles(tiles));
-    }
+    tiles.collect()
+}
+
+/// What is to say of a run in a line each.
+fn facts(detail: &RunDetail, around: &RunAround, tables: &BTreeSet<String>) -> Block {
+    let run = &detail.view.run;
     let pins = run.tables.iter().map(|(table, version)| match tables.contains(table) {
         true => Cell::link(format!("/tables/{table}"), format!("{table}@{version}")),
         false => Cell::text(format!("{table}@{version}")),
@@ -200,44 +326,107 @@ pub fn page(detail: &RunDetail, tables: &BTreeSet<String>) -> Page {
         let changed = if commit.dirty { " with changes" } else { "" };
         Cell::Code(format!("{}{changed}", commit.id.chars().take(12).collect::<String>()))
     });
-    let facts = Block::Facts(vec![
+    let mut facts = vec![
         ("Run", Cell::Code(run.id.clone())),
+        ("Experiment", Cell::link(experiment_href(&around.experiment), &around.experiment.name)),
         ("Status", status(run.status)),
-        ("Version", version),
-        ("By", Cell::text(run.by.to_string())),
-        ("Started", Cell::Time(run.started_at)),
-        ("Took", Cell::maybe(detail.view.seconds, Cell::span)),
+    ];
+    let is_clients = run.origin == Origin::Client;
+    if !is_clients {
+        facts.push(("Version", version));
+    }
+    facts.push(("By", Cell::text(run.by.to_string())));
+    if let Some(user) = &run.user {
+        facts.push(("User", Cell::text(user)));
+    }
+    if let Some(parent) = &run.parent {
+        facts.push(("Started by", Cell::link(format!("/runs/{}", in_query(parent)), short(parent))));
+    }
+    facts.extend([("Started", Cell::Time(run.started_at)), ("Took", Cell::maybe(detail.view.seconds, Cell::span))]);
+    if is_clients {
+        let tag = |name: &str| run.tags.get(name).map(|value| Cell::Code(words::cut(value, VALUE_CHARACTERS)));
+        facts.extend(tag("mlflow.source.name").map(|source| ("Source", source)));
+        facts.extend(tag("mlflow.source.git.commit").map(|commit| ("Code", commit)));
+        return Block::Facts(facts);
+    }
+    let files = run.artifacts.iter().map(|file| Cell::Text(format!("{} ({})", file.name, words::size(file.bytes))));
+    let made_on = &run.environment;
+    facts.extend([
         ("Learned from", Cell::Many(pins.collect())),
         ("Code", commit.unwrap_or(Cell::Empty)),
-        (
-            "Made by",
-            Cell::Soft(format!(
-                "mainspring {} on {} {}",
-                run.environment.mainspring, run.environment.os, run.environment.arch
-            )),
-        ),
-        (
-            "Files",
-            Cell::Many(
-                run.artifacts
-                    .iter()
-                    .map(|file| Cell::Text(format!("{} ({})", file.name, words::size(file.bytes))))
-                    .collect(),
-            ),
-        ),
+        ("Made by", Cell::Soft(format!("mainspring {} on {} {}", made_on.mainspring, made_on.os, made_on.arch))),
+        ("Files", Cell::Many(files.collect())),
     ]);
-    let params =
-        run.params.iter().map(|(name, value)| vec![Cell::Code(name.clone()), Cell::text(words::cut(value, 120))]);
-    page = page.with(Block::Beside(vec![
-        ("In short".into(), facts),
-        ("Parameters".into(), Block::Table(Table::new(&["parameter", "value"]).rows(params).or_else("None were set"))),
-    ]));
-    let figures = curves_by_metric(detail);
-    page = page.charts("Learning", figures);
-    match &detail.evaluation {
-        Some(evaluation) => evaluated(page, evaluation),
-        None => page,
+    Block::Facts(facts)
+}
+
+/// All metrics with their last values.
+fn metrics_table(detail: &RunDetail) -> Table {
+    let rows = detail.view.run.metrics.iter().map(|(metric, value)| {
+        let curve = detail.curves.iter().find(|curve| curve.key == *metric);
+        let step = curve.and_then(|curve| curve.points.last()).map(|(step, _)| Cell::Text(step.to_string()));
+        vec![Cell::Code(metric.clone()), Cell::figure(*value), step.unwrap_or(Cell::Empty)]
+    });
+    Table::new(&["metric", "#last value", "#step"]).rows(rows).filtered("metrics")
+}
+
+/// Names and values.
+fn labels_table<'a>(heading: &str, id: &'static str, labels: impl Iterator<Item = (&'a String, &'a String)>) -> Table {
+    let rows =
+        labels.map(|(name, value)| vec![Cell::Code(name.clone()), Cell::text(words::cut(value, VALUE_CHARACTERS))]);
+    Table::new(&[heading, "value"]).rows(rows).or_else("None were set").filtered(id)
+}
+
+/// The datasets that a client says the run read.
+fn datasets_table(around: &RunAround) -> Table {
+    let rows = around.datasets.iter().map(|(input, known)| {
+        // MLflow's clients say what a dataset was used for in this label
+        let used_for = input.tags.get("mlflow.data.context");
+        vec![
+            Cell::text(&input.name),
+            Cell::Code(input.digest.clone()),
+            Cell::maybe(used_for, |context| Cell::tag(Tone::Plain, context)),
+            Cell::maybe(known.as_ref(), |known| Cell::Soft(known.source_type.clone())),
+            Cell::maybe(known.as_ref(), |known| Cell::Long(words::cut(&known.source, VALUE_CHARACTERS))),
+        ]
+    });
+    Table::new(&["dataset", "digest", "used for", "kind of source", "source"]).rows(rows)
+}
+
+/// The logged models that a run made, and those that it read.
+fn logged_models_table(around: &RunAround) -> Table {
+    let made = around.models_made.iter().map(|(model, step)| (model, "made", Cell::Text(step.to_string())));
+    let read = around.models_read.iter().map(|model| (model, "read", Cell::Empty));
+    let rows = made.chain(read).map(|(model, how, step)| {
+        let by = model.run.as_ref().map(|run| Cell::link(format!("/runs/{}", in_query(run)), short(run)));
+        vec![
+            Cell::text(&model.name),
+            Cell::Code(model.id.clone()),
+            Cell::text(how),
+            step,
+            Cell::Soft(model.model_type.clone()),
+            by.unwrap_or(Cell::Empty),
+            Cell::Time(model.created_at),
+        ]
+    });
+    Table::new(&["model", "id", "", "#step", "type", "logged by", "logged"]).rows(rows)
+}
+
+/// The files that a client logged, each to be downloaded.
+fn files(page: Page, run: &str, around: &RunAround) -> Page {
+    if let Some(elsewhere) = &around.elsewhere {
+        return page.section("Files", Block::Note(format!("Its client keeps them itself, at {elsewhere}")));
     }
+    let rows = around.files.iter().map(|(path, bytes)| {
+        let href = format!("/get-artifact?run_uuid={}&path={}", in_query(run), in_query(path));
+        vec![Cell::link(href, path), Cell::size(*bytes)]
+    });
+    let table = Table::new(&["file", "#size"]).rows(rows).or_else("None were logged").filtered("files");
+    let page = page.section("Files", Block::Table(table));
+    if around.has_more_files {
+        return page.with(Block::Note("There are more files than are listed here; MLflow's client lists all".into()));
+    }
+    page
 }
 
 /// Curves of the same metric on other rows, `train/log_loss` and `validation/log_loss`, in one chart.
@@ -379,5 +568,15 @@ mod tests {
         assert_eq!(chosen("compare=a%2Cb"), ["a", "b"]);
         assert!(chosen("").is_empty() && chosen("compare=").is_empty());
         assert_eq!(chosen("compare=1,2,3,4,5,6,7,8,9").len(), COMPARED_MAX);
+    }
+
+    #[test]
+    fn an_experiment_is_asked_for_by_number_or_by_any_name() {
+        assert_eq!(asked_experiment("compare=a&experiment=28").as_deref(), Some("28"));
+        assert_eq!(asked_experiment("experiment=Gr%C3%B6%C3%9Fe+2").as_deref(), Some("Größe 2"));
+        assert_eq!(asked_experiment("experiment="), None);
+        assert_eq!(asked_experiment("experiment=%FF"), None);
+        let named = ExperimentSeen { key: "a & b".into(), name: "a & b".into(), number: None };
+        assert_eq!(experiment_href(&named), "/runs?experiment=a%20%26%20b");
     }
 }

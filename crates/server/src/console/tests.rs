@@ -1,10 +1,14 @@
 //! Pages over nothing: a server on an empty folder has something friendly to say everywhere.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use askama::Template;
+use mainspring_registry::{DatasetInput, Environment, LoggedModel, Run};
+use serde_json::json;
 
 use super::page::{Block, Document, Frame, Page};
-use super::{overview, words};
-use crate::views::Overview;
+use super::{overview, runs, words};
+use crate::views::{Curve, ExperimentSeen, Overview, RunAround, RunDetail, RunView};
 
 fn shown(page: Page) -> String {
     let frame = Frame { project: "empty".into(), principal: "user:local".into(), pages: vec![] };
@@ -34,4 +38,104 @@ fn only_pages_with_charts_load_the_chart_script() {
     let text = shown(page);
     let (plotly, app) = (text.find("/assets/plotly.js").unwrap(), text.find("/assets/app.js").unwrap());
     assert!(plotly < app, "charts are drawn when their script is there");
+}
+
+/// A run of MLflow's client, as the catalog keeps it.
+fn clients_run() -> Run {
+    let document = json!({
+        "id": "0199aaaa00007000800000000000beef",
+        "experiment": "28",
+        "name": "brave-owl-7",
+        "origin": "client",
+        "user": "ada",
+        "model": null,
+        "parent": null,
+        "status": "succeeded",
+        "params": { "depth": "7" },
+        "tags": {
+            "team": "blue",
+            "mlflow.note.content": "Tries a deeper tree",
+            "mlflow.source.name": "train.py",
+            "mlflow.runName": "brave-owl-7",
+        },
+        "by": { "kind": "user", "name": "local" },
+        "started_at": "2026-11-27T01:00:00Z",
+        "ended_at": "2026-11-27T01:02:00Z",
+        "commit": null,
+        "environment": Environment { os: String::new(), arch: String::new(), ..Environment::current() },
+        "metrics": { "my_score": 0.4567, "accuracy": 0.8 },
+        "version": null,
+        "error": null,
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+fn clients_experiment() -> ExperimentSeen {
+    ExperimentSeen { key: "28".into(), name: "owls <at> night".into(), number: Some(28) }
+}
+
+#[test]
+fn the_page_of_a_clients_run_shows_all_that_was_logged() {
+    let input = DatasetInput {
+        name: "owl-train".into(),
+        digest: "d1gest".into(),
+        tags: [("mlflow.data.context".to_owned(), "training".to_owned())].into(),
+    };
+    let model: LoggedModel = serde_json::from_value(json!({
+        "id": "m-77", "experiment": "28", "name": "owl-tree", "run": null, "status": "ready", "artifact_uri": "x",
+        "created_at": "2026-11-27T01:01:00Z", "updated_at": "2026-11-27T01:01:00Z",
+        "by": { "kind": "user", "name": "local" },
+    }))
+    .unwrap();
+    let around = RunAround {
+        experiment: clients_experiment(),
+        files: vec![("plots/roc curve.png".into(), 2_048)],
+        has_more_files: false,
+        elsewhere: None,
+        datasets: vec![(input, None)],
+        models_read: vec![],
+        models_made: vec![(model, 3)],
+    };
+    let curves = vec![Curve { key: "my_score".into(), points: vec![(1, 0.5), (12, 0.4567)] }];
+    let detail = RunDetail { view: clients_run().into(), curves, evaluation: None };
+
+    let text = shown(runs::page(&detail, &around, &BTreeSet::new()));
+
+    for there in [
+        "<h1>brave-owl-7</h1>",
+        "Tries a deeper tree",
+        "owls &#60;at&#62; night",
+        "/runs?experiment=28",
+        "<code>my_score</code>",
+        "0.4567",
+        "at step 12",
+        "<code>accuracy</code>",
+        "<code>depth</code>",
+        "<code>team</code>",
+        "train.py",
+        "ada",
+        "plots/roc curve.png",
+        "path=plots%2Froc%20curve%2Epng",
+        "2.0 KiB",
+        "owl-train",
+        "training",
+        "owl-tree",
+    ] {
+        assert!(text.contains(there), "{there:?} is not in\n{text}");
+    }
+    for untrue in ["on the test rows", "Made by", "A run of"] {
+        assert!(!text.contains(untrue), "{untrue:?} is in\n{text}");
+    }
+}
+
+#[test]
+fn the_list_of_runs_shows_names_and_any_metric() {
+    let view = RunView::from(clients_run());
+    let experiments = BTreeMap::from([("28".to_owned(), clients_experiment())]);
+
+    let text = Block::Table(runs::runs_table(&[view], &experiments)).render().unwrap();
+
+    for there in ["brave-owl-7", "owls &#60;at&#62; night", "my score", "0.4567", "accuracy"] {
+        assert!(text.contains(there), "{there:?} is not in\n{text}");
+    }
 }

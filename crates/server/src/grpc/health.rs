@@ -1,5 +1,5 @@
 //! Health as gRPC's standard service has it: the server and each service are up as long as they are, and the inference
-//! service is serving when every endpoint has a model behind it.
+//! service is serving when one endpoint at least has a model behind it.
 
 use std::time::Duration;
 

@@ -25,6 +25,11 @@ pub async fn asset(Path(name): Path<String>) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=3600")], body).into_response()
 }
 
+/// Answers `/favicon.ico`, which browsers ask for beside what names no icon of its own, as an artifact.
+pub async fn icon() -> Response {
+    asset(Path("icon.svg".to_owned())).await
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

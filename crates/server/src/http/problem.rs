@@ -83,6 +83,11 @@ impl Problem {
         Self { status: StatusCode::CONFLICT, title: "conflict", detail: detail.into(), trace_id: None }
     }
 
+    /// It cannot be done now, and perhaps later.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "unavailable", detail: detail.into(), trace_id: None }
+    }
+
     /// Something of ours failed: logged here, and named to the caller by its trace id.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let trace_id = uuid::Uuid::now_v7().to_string();

@@ -30,6 +30,14 @@ pub enum Error {
         /// What to do instead.
         mend: &'static str,
     },
+    /// It has a clause that the engine would leave out of account.
+    #[error("the engine passes over {clause}, and would answer as if it were not there; {mend}")]
+    Clause {
+        /// The clause.
+        clause: &'static str,
+        /// What to do instead.
+        mend: &'static str,
+    },
     /// The caller may not read a table.
     #[error(transparent)]
     Denied(#[from] Denied),

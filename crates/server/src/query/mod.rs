@@ -2,7 +2,7 @@
 //!
 //! A statement comes in as text and goes out as a stream of record batches:
 //!
-//! 1. `statement` bounds it, and refuses what is no query;
+//! 1. `statement` bounds it, and refuses what is no query; `clauses` what the engine would pass over;
 //! 2. `reader` gives it tables: each one that it names asks the policy, is pinned to a version, and comes without the
 //!    columns that tell of persons, unless the caller may read those;
 //! 3. `engine` plans and runs it on threads of its own, under the lake's memory pool, one batch at a time;
@@ -11,6 +11,7 @@
 //! Besides the lake's tables there are those of [`platform`]: runs, metrics, models, audit, as views of the catalog; and
 //! `information_schema`, which lists what the caller may read.
 
+mod clauses;
 mod engine;
 mod error;
 mod giving_way;

@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::clauses;
 use super::error::{Error, Result};
 
 /// The longest statement: some thousands of lines.
@@ -46,7 +47,10 @@ pub(super) fn parse(text: &str) -> Result<Statement> {
     let count = statements.len();
     match (statements.pop_front(), count) {
         (Some(statement), 1) => {
-            check_weight(&statement)?;
+            if let Some(inner) = explained(&statement) {
+                check_weight(inner)?;
+                clauses::check(inner)?;
+            }
             check_kind(statement)
         }
         (None, _) => Err(Error::NotAQuery { what: "an empty text".into(), mend: "write a SELECT" }),
@@ -135,16 +139,23 @@ fn deepens(token: &Token) -> bool {
     }
 }
 
-/// Refuses a statement that would be too large once each name of a common table expression is replaced by what it stands
-/// for: planning does that, and takes as long as the result is large.
-fn check_weight(statement: &Statement) -> Result<()> {
+/// The statement of SQL itself, below any EXPLAIN of the engine's.
+fn explained(statement: &Statement) -> Option<&SqlStatement> {
     let mut inner = statement;
     while let Statement::Explain(explain) = inner {
         inner = &explain.statement;
     }
-    let Statement::Statement(inner) = inner else { return Ok(()) };
+    match inner {
+        Statement::Statement(inner) => Some(inner.as_ref()),
+        _ => None,
+    }
+}
+
+/// Refuses a statement that would be too large once each name of a common table expression is replaced by what it stands
+/// for: planning does that, and takes as long as the result is large.
+fn check_weight(statement: &SqlStatement) -> Result<()> {
     let (mut known, mut left) = (HashMap::new(), NODES_MAX);
-    match inner.visit(&mut Weight { known: &mut known, left: &mut left, total: 0 }) {
+    match statement.visit(&mut Weight { known: &mut known, left: &mut left, total: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {
             let mend = "name a common table expression fewer times, or split the query";

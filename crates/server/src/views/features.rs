@@ -95,7 +95,7 @@ async fn seen(look: &Look, name: &str) -> Result<FeatureView> {
         kind: declared.kind(),
         entity: declared.entity.clone(),
         features: declared.feature_names().len(),
-        online: declared.online && declared.kind() != ViewKind::Request,
+        online: declared.is_served_online(),
         freshness,
         used_by: models.cloned().collect(),
     })

@@ -40,7 +40,9 @@ pub use models::{AliasHistory, CHAMPION, ModelDetail, ModelView, VersionView, mo
 pub use monitors::{MonitorDetail, MonitorView, WindowView, monitor, monitors, reports, reports_page};
 pub use overview::{Overview, overview};
 pub use page::Page;
-pub use runs::{Curve, RunDetail, RunView, run, runs};
+pub use runs::{
+    Curve, ExperimentSeen, RunAround, RunDetail, RunView, experiment, experiment_asked, run, run_around, runs,
+};
 pub use sources::{FileView, SourceView, files, sources};
 pub use tables::{ColumnLine, Personal, QuarantinedRow, TableDetail, TableView, VersionLine, table, tables};
 pub use workflows::{TaskView, WorkflowDetail, WorkflowView, workflow, workflows};

@@ -6,7 +6,7 @@ use datafusion::logical_expr::ident;
 use jiff::Timestamp;
 use mainspring_catalog::ListQuery;
 use mainspring_govern::PrivacyMarks;
-use mainspring_ingest::{CheckResult, Profile, TableVersion, quarantine_name};
+use mainspring_ingest::{CheckResult, JudgedTable, Profile, TableVersion, quarantine_name};
 use mainspring_lake::{At, TableName};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -173,7 +173,8 @@ pub async fn table(look: &Look, name: &str, personal: Personal) -> Result<TableD
             column.quantiles.clear();
         }
     }
-    let mut checks = newest.map(|version| version.checks.clone()).unwrap_or_default();
+    let judged = look.catalog.get::<JudgedTable>(name).await?.map(|stored| stored.document.checks);
+    let mut checks = judged.or_else(|| newest.map(|version| version.checks.clone())).unwrap_or_default();
     if !marked.is_empty() {
         checks.iter_mut().for_each(|check| check.examples.clear());
     }

@@ -62,7 +62,7 @@ fn check_target(context: &mut Context<'_>, object: &ObjectRef, name: &str, targe
     }
     for (key, address) in [("listen", &target.listen), ("grpc", &target.grpc)] {
         if let Some(address) = address
-            && address.parse::<std::net::SocketAddr>().is_err()
+            && !may_be_listened_on(address)
         {
             let message = format!("{} is not an address to listen on", quote(address));
             let path: Path<'_> = &["targets".into(), name.into(), key.into()];
@@ -72,6 +72,13 @@ fn check_target(context: &mut Context<'_>, object: &ObjectRef, name: &str, targe
     if let Some(lineage) = &target.lineage {
         check_lineage(context, object, name, lineage);
     }
+}
+
+/// Whether a text is an address and a port, or a name such as `localhost` and a port; what the name means shows on the machine.
+fn may_be_listened_on(text: &str) -> bool {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    text.parse::<std::net::SocketAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(name, port)| is_name(name) && port.parse::<u16>().is_ok())
 }
 
 fn check_lineage(context: &mut Context<'_>, object: &ObjectRef, name: &str, lineage: &LineageTarget) {
@@ -113,7 +120,17 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_bytes;
+    use super::{may_be_listened_on, parse_bytes};
+
+    #[test]
+    fn addresses_are_numbers_or_names_with_a_port() {
+        for good in ["127.0.0.1:7878", "[::1]:80", "localhost:7878", "ml.example.org:443"] {
+            assert!(may_be_listened_on(good), "{good}");
+        }
+        for bad in ["here", "localhost", ":80", "localhost:70000", "http://localhost:80", "a b:80", ""] {
+            assert!(!may_be_listened_on(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn amounts_of_memory_are_read_with_their_units() {

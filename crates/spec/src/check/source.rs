@@ -1,7 +1,7 @@
 //! Sources: columns, times, keys and the rules on rows.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::context::{Context, Path};
 use super::expression::{self, Scope};
@@ -90,12 +90,12 @@ fn check_file(context: &mut Context<'_>, object: &ObjectRef, source: &Source) {
     }
 }
 
-/// Checks that columns are there once each. Gives all of them, derived ones last.
+/// Checks that columns are there once each, whatever their case. Gives all of them, derived ones last.
 fn check_columns(context: &mut Context<'_>, object: &ObjectRef, source: &Source) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     if source.is_pushed() {
-        seen.extend([PUSHED_AT.to_owned(), PUSH_ID.to_owned()]);
+        seen.extend([PUSHED_AT, PUSH_ID].map(|name| (name.to_owned(), name.to_owned())));
     }
     if source.columns.is_empty() || source.columns.len() > COLUMNS_MAX {
         let message = format!("there are {} columns", source.columns.len());
@@ -121,13 +121,25 @@ fn check_columns(context: &mut Context<'_>, object: &ObjectRef, source: &Source)
     fields
 }
 
-fn new_column(context: &mut Context<'_>, object: &ObjectRef, path: Path<'_>, name: &str, seen: &mut BTreeSet<String>) {
+/// Takes in a column's name. `seen` holds the names before it, by what they are in lower case: a table's columns have no
+/// case.
+fn new_column(
+    context: &mut Context<'_>,
+    object: &ObjectRef,
+    path: Path<'_>,
+    name: &str,
+    seen: &mut BTreeMap<String, String>,
+) {
     if name.trim().is_empty() {
-        context.report(object, path, "bad_name", "a column has no name", "write the column's name");
-    } else if !seen.insert(name.to_owned()) {
-        let message = format!("there are two columns {}", quote(name));
-        context.report(object, path, "duplicate_column", message, "rename one of them or leave it out");
+        return context.report(object, path, "bad_name", "a column has no name", "write the column's name");
     }
+    let Some(other) = seen.insert(name.to_lowercase(), name.to_owned()) else { return };
+    let message = if other == name {
+        format!("there are two columns {}", quote(name))
+    } else {
+        format!("columns {} and {} differ only in case, which a table cannot tell apart", quote(&other), quote(name))
+    };
+    context.report(object, path, "duplicate_column", message, "rename one of them or leave it out");
 }
 
 fn check_times(context: &mut Context<'_>, object: &ObjectRef, source: &Source, fields: &[Field]) {

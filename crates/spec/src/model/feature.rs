@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Field, Span};
 
+/// The event time's column in tables of windowed views.
+pub const EVENT_TIME: &str = "event_time";
+
 /// A thing that features describe, named by its key columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

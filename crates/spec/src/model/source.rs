@@ -162,7 +162,8 @@ pub struct Check {
     pub name: Option<String>,
     /// None of these columns is null.
     pub not_null: Option<Vec<String>>,
-    /// No two rows of the table agree in all of these columns; the first read stays.
+    /// No two rows of the table agree in all of these columns; the first read stays. Over the columns of the `key` it holds
+    /// within each file: rows of a later file replace those of the same key.
     pub unique: Option<Vec<String>>,
     /// A number, timestamp or date lies between two bounds, both included. Null passes.
     pub range: Option<RangeRule>,

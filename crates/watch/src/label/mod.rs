@@ -4,5 +4,5 @@ mod join;
 mod pushed;
 
 pub(crate) use join::{LabelJoin, VERSION, of_model};
-pub(crate) use pushed::{KEY_SEPARATOR, LABELS_TABLE, batch_of, stored_labels};
-pub use pushed::{LABELS_MAX, PushedLabel, StoredLabel};
+pub(crate) use pushed::{Checked, KEY_SEPARATOR, LABELS_TABLE, Target, batch_of, checked, new_among, stored_labels};
+pub use pushed::{LABELS_MAX, LabelsPushed, PushedLabel, StoredLabel};

@@ -1,5 +1,6 @@
 //! Labels that somebody pushes, by prediction or by the key of what was predicted. They lie in `monitoring.labels`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -58,6 +59,59 @@ pub struct StoredLabel {
     pub pushed_by: String,
 }
 
+/// What a push came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LabelsPushed {
+    /// How many labels were given.
+    pub given: u64,
+    /// How many of them are new and durable now; the others were known already.
+    pub landed: u64,
+}
+
+/// A label that can be used, as it will lie in the table.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    target: Target,
+    label: String,
+    known_at: Option<Timestamp>,
+}
+
+/// What a label is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    Prediction(String),
+    Key(String),
+}
+
+impl Target {
+    /// What a stored label is of.
+    fn of(stored: &StoredLabel) -> Option<Self> {
+        let key = || stored.key.as_ref().map(|key| Self::Key(key.join(&KEY_SEPARATOR.to_string())));
+        stored.prediction_id.clone().map(Self::Prediction).or_else(key)
+    }
+
+    pub(crate) fn prediction(&self) -> Option<&str> {
+        match self {
+            Self::Prediction(id) => Some(id),
+            Self::Key(_) => None,
+        }
+    }
+
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Prediction(_) => None,
+            Self::Key(key) => Some(key),
+        }
+    }
+}
+
+impl Checked {
+    /// What it is of.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
 fn schema() -> SchemaRef {
     let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     Arc::new(Schema::new(vec![
@@ -71,45 +125,84 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-/// Checks labels and lays them out as rows of the table. All or none are good.
-pub(crate) fn batch_of(
-    model: &str,
-    task: Task,
-    key: &[Column],
-    labels: &[PushedLabel],
-    now: Timestamp,
-    principal: &Principal,
-) -> Result<RecordBatch> {
+/// Checks labels. All or none are good.
+pub(crate) fn checked(model: &str, task: Task, key: &[Column], labels: &[PushedLabel]) -> Result<Vec<Checked>> {
     if labels.len() > LABELS_MAX {
         return Err(Error::TooManyLabels { given: labels.len(), most: LABELS_MAX });
     }
-    let invalid = |position: usize, reason: String| Error::InvalidLabel {
-        model: model.to_owned(),
-        position: position + 1,
-        reason,
-    };
-    let (mut ids, mut keys, mut texts, mut known) = (vec![], vec![], vec![], vec![]);
-    for (position, pushed) in labels.iter().enumerate() {
-        let (id, key_text) = match (&pushed.prediction_id, &pushed.key) {
-            (Some(id), None) => (Some(id.clone()), None),
-            (None, Some(values)) => (None, Some(key_text(key, values).map_err(|reason| invalid(position, reason))?)),
-            _ => return Err(invalid(position, "must have either `prediction_id` or `key`".into())),
+    let check = |pushed: &PushedLabel| -> Result<Checked, String> {
+        let target = match (&pushed.prediction_id, &pushed.key) {
+            (Some(id), None) if id.is_empty() => return Err("has an empty `prediction_id`".to_owned()),
+            (Some(id), None) => Target::Prediction(id.clone()),
+            (None, Some(values)) => Target::Key(key_text(key, values)?),
+            _ => return Err("must have either `prediction_id` or `key`".into()),
         };
-        ids.push(id);
-        keys.push(key_text);
-        texts.push(label_text(task, &pushed.label).map_err(|reason| invalid(position, reason))?);
-        known.push(pushed.known_at.unwrap_or(now).as_microsecond());
+        Ok(Checked { target, label: label_text(task, &pushed.label)?, known_at: pushed.known_at })
+    };
+    let mut said: HashMap<(Target, Option<Timestamp>), (usize, String)> = HashMap::new();
+    let mut all = Vec::with_capacity(labels.len());
+    for (pushed, position) in labels.iter().zip(1..) {
+        let invalid = |reason: String| Error::InvalidLabel { model: model.to_owned(), position, reason };
+        let label = check(pushed).map_err(invalid)?;
+        let said = said.entry((label.target.clone(), label.known_at)).or_insert((position, label.label.clone()));
+        if said.1 != label.label {
+            let reason = format!("contradicts label {}: the later one needs a later `known_at`", said.0);
+            return Err(invalid(reason));
+        }
+        all.push(label);
     }
+    Ok(all)
+}
+
+/// Those labels that say something new. One is known already when it was stored with the same moment; and, where it
+/// says no moment, when it repeats what was known last of its prediction: so a push that is tried again lands once, and
+/// a label that is taken back and then given again lands again.
+pub(crate) fn new_among(labels: Vec<Checked>, stored: &[StoredLabel], now: Timestamp) -> Vec<Checked> {
+    let mut known: HashMap<Target, Vec<(Timestamp, String)>> = HashMap::new();
+    for label in stored {
+        if let Some(target) = Target::of(label) {
+            known.entry(target).or_default().push((label.known_at, label.label.clone()));
+        }
+    }
+    let mut new = vec![];
+    for label in labels {
+        let known = known.entry(label.target.clone()).or_default();
+        let is_known = match label.known_at {
+            Some(at) => {
+                let at = microseconds(at);
+                known.iter().any(|(known_at, text)| *known_at == at && *text == label.label)
+            }
+            None => {
+                let last = known.iter().filter(|(at, _)| *at <= now).max_by_key(|(at, _)| *at);
+                last.is_some_and(|(_, text)| *text == label.label)
+            }
+        };
+        if !is_known {
+            known.push((microseconds(label.known_at.unwrap_or(now)), label.label.clone()));
+            new.push(label);
+        }
+    }
+    new
+}
+
+/// A moment as the table keeps it.
+fn microseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
+/// Lays labels out as rows of the table.
+pub(crate) fn batch_of(model: &str, labels: &[Checked], now: Timestamp, principal: &Principal) -> Result<RecordBatch> {
     let rows = labels.len();
     let moments = |values: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) as ArrayRef;
     let same = |value: &str| Arc::new(StringArray::from(vec![value; rows])) as ArrayRef;
     let by = format!("{}:{}", principal.kind.as_str(), principal.name);
+    let texts = |of: fn(&Checked) -> Option<&str>| Arc::new(labels.iter().map(of).collect::<StringArray>()) as ArrayRef;
     let columns = vec![
         same(model),
-        Arc::new(StringArray::from(ids)),
-        Arc::new(StringArray::from(keys)),
-        Arc::new(StringArray::from(texts)),
-        moments(known),
+        texts(|label| label.target.prediction()),
+        texts(|label| label.target.key()),
+        texts(|label| Some(label.label.as_str())),
+        moments(labels.iter().map(|label| label.known_at.unwrap_or(now).as_microsecond()).collect()),
         moments(vec![now.as_microsecond(); rows]),
         same(&by),
     ];
@@ -227,7 +320,8 @@ mod tests {
     fn push(key: &[Column], task: Task, label: Value) -> Result<Vec<StoredLabel>> {
         let labels: Vec<PushedLabel> = serde_json::from_value(json!([label])).unwrap();
         let now = "2013-08-01T00:00:00Z".parse().unwrap();
-        batch_of("delay", task, key, &labels, now, &Principal::local_owner()).map(|batch| stored_labels(&[batch]))
+        let batch = batch_of("delay", &checked("delay", task, key, &labels)?, now, &Principal::local_owner())?;
+        Ok(stored_labels(&[batch]))
     }
 
     #[test]
@@ -250,6 +344,7 @@ mod tests {
         let key = [column("flight", ColumnType::Int64)];
         let cases = [
             (Task::Binary, json!({"label": true}), "either `prediction_id` or `key`"),
+            (Task::Binary, json!({"prediction_id": "", "label": true}), "empty `prediction_id`"),
             (Task::Binary, json!({"prediction_id": "p", "label": "late"}), "neither true nor false"),
             (Task::Regression, json!({"prediction_id": "p", "label": "late"}), "not a number"),
             (Task::Multiclass, json!({"prediction_id": "p", "label": [1]}), "not a class"),
@@ -262,5 +357,41 @@ mod tests {
 
             assert!(error.contains(words) && error.contains("label 1"), "{label}: {error}");
         }
+    }
+
+    #[test]
+    fn labels_of_one_push_do_not_contradict_each_other() {
+        let labels = json!([{"prediction_id": "p", "label": true}, {"prediction_id": "p", "label": 0}]);
+        let labels: Vec<PushedLabel> = serde_json::from_value(labels).unwrap();
+
+        let error = checked("delay", Task::Binary, &[], &labels).unwrap_err().to_string();
+
+        assert!(error.starts_with("label 2 of those pushed") && error.contains("contradicts label 1"), "{error}");
+    }
+
+    #[test]
+    fn what_is_known_already_is_passed_over_and_what_was_taken_back_lands_again() {
+        let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
+        let mut stored: Vec<StoredLabel> = vec![];
+        let mut push = |label: Value, now: i64| {
+            let labels: Vec<PushedLabel> = serde_json::from_value(json!([label, label])).unwrap();
+            let new = new_among(checked("delay", Task::Binary, &[], &labels).unwrap(), &stored, at(now));
+            let batch = batch_of("delay", &new, at(now), &Principal::local_owner()).unwrap();
+            stored.extend(stored_labels(&[batch]));
+            new.len()
+        };
+        let late = json!({"prediction_id": "p", "label": true});
+
+        let landed = [
+            push(late.clone(), 10),
+            push(late.clone(), 20),
+            push(json!({"prediction_id": "p", "label": false}), 30),
+            push(late.clone(), 40),
+            push(json!({"prediction_id": "p", "label": true, "known_at": "1970-01-01T00:00:05Z"}), 50),
+            push(json!({"prediction_id": "p", "label": true, "known_at": "1970-01-01T00:00:05Z"}), 60),
+            push(json!({"prediction_id": "q", "label": true}), 70),
+        ];
+
+        assert_eq!(landed, [1, 0, 1, 1, 1, 0, 1]);
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct PointStore {
     /// The same by time.
     pub(super) late_by_time: Keyspace,
     models: Keyspace,
+    /// All points of models: by a key of [`model_key`] and place, nothing.
+    model_points: Keyspace,
 }
 
 /// What is written together.
@@ -92,6 +94,13 @@ impl Batch<'_> {
     /// Sets the last point of a model under a key of [`model_key`].
     pub(super) fn set_model(&mut self, key: Vec<u8>, point: &Point) {
         self.writes.insert(&self.store.models, key, point.to_bytes());
+    }
+
+    /// Adds a point of a model under a key of [`model_key`].
+    pub(super) fn add_model_point(&mut self, mut key: Vec<u8>, point: &Point) {
+        key.push(SEPARATOR);
+        key.extend(point.to_bytes());
+        self.writes.insert(&self.store.model_points, key, [0_u8; 0]);
     }
 
     /// Writes, and returns when it is on disk. The journal's length is set when it is made, so that a sync of its data
@@ -124,6 +133,7 @@ impl PointStore {
             late: keyspace("late")?,
             late_by_time: keyspace("late_by_time")?,
             models: keyspace("models")?,
+            model_points: keyspace("model_points")?,
             database,
         })
     }
@@ -158,17 +168,34 @@ impl PointStore {
         let mut found = Vec::new();
         for guard in self.models.prefix(&prefix).take(limit) {
             let (key, value) = guard.into_inner().map_err(failed("reading"))?;
-            let parts: Option<Vec<&str>> =
-                key.split(|byte| *byte == SEPARATOR).map(|part| std::str::from_utf8(part).ok()).collect();
-            let (Some([_, metric, name, digest, run]), Some(point)) = (parts.as_deref(), Point::from_bytes(&value))
-            else {
-                return Err(damaged("a metric of a model"));
-            };
-            let dataset = (!name.is_empty()).then(|| ((*name).to_owned(), (*digest).to_owned()));
-            found.push(ModelMetric { run: (*run).to_owned(), key: (*metric).to_owned(), dataset, point });
+            found.push(model_metric(&key, &value).ok_or_else(|| damaged("a metric of a model"))?);
         }
         Ok(found)
     }
+
+    /// The points of a metric of a logged model, up to `limit`.
+    pub(crate) fn points_of_model(&self, model: &str, metric: &str, limit: usize) -> Result<Vec<ModelMetric>> {
+        let prefix = joined(&[model, metric, ""]);
+        let mut found = Vec::new();
+        for guard in self.model_points.prefix(&prefix).take(limit) {
+            let (key, _) = guard.into_inner().map_err(failed("reading"))?;
+            let point = key.split_last_chunk::<PLACE_BYTES>();
+            let read = point.and_then(|(named, place)| model_metric(named.strip_suffix(&[SEPARATOR])?, place));
+            found.push(read.ok_or_else(|| damaged("a point of a model"))?);
+        }
+        Ok(found)
+    }
+}
+
+/// A metric of a model, by a key of [`model_key`] and the bytes of a point.
+fn model_metric(key: &[u8], point: &[u8]) -> Option<ModelMetric> {
+    let parts: Option<Vec<&str>> =
+        key.split(|byte| *byte == SEPARATOR).map(|part| std::str::from_utf8(part).ok()).collect();
+    let (Some([_, metric, name, digest, run]), Some(point)) = (parts.as_deref(), Point::from_bytes(point)) else {
+        return None;
+    };
+    let dataset = (!name.is_empty()).then(|| ((*name).to_owned(), (*digest).to_owned()));
+    Some(ModelMetric { run: (*run).to_owned(), key: (*metric).to_owned(), dataset, point })
 }
 
 /// The key of a model's metric.

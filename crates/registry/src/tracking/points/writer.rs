@@ -104,6 +104,12 @@ impl Thread {
         for (key, point) in self.of_models(waiting)? {
             batch.set_model(key, &point);
         }
+        for Waiting { wanted, .. } in waiting {
+            for (index, of) in &wanted.models {
+                let Some((key, point)) = wanted.points.get(*index) else { continue };
+                batch.add_model_point(model_key(of, &self.keys.name(*key), wanted.metrics.run()), point);
+            }
+        }
         batch.commit()?;
         for (metrics, key, series) in changed {
             metrics.set(key, series);

@@ -3,13 +3,14 @@
 //! Statuses and moments are the same for all features of a view that found the same rows, so their texts are made once a
 //! view and copied. What is left per value is to write a number: for 100 entities and 20 features some 60 µs.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use mainspring_features::{EntityValue, ReadAnswer, Status, ValueRef};
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::error::Refused;
-use super::request::AskedFeatures;
+use super::request::{AskedFeatures, typed};
 use super::shape::Shape;
 
 /// Bytes of a value, its status and its moment, about: for the first guess at the answer's length.
@@ -20,14 +21,23 @@ const NO_MOMENT: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 /// Reads the features that a request asks for, and writes the answer.
 pub(super) fn answer(shape: &Shape, asked: &AskedFeatures<'_>, at: i64) -> Result<Vec<u8>, Refused> {
     let rows = asked.rows();
-    let columns: Vec<&[EntityValue<'_>]> =
-        shape.columns.iter().map(|&place| asked.entities.0[place].1.as_slice()).collect();
+    let given: Vec<Cow<'_, [EntityValue<'_>]>> = asked
+        .entities
+        .0
+        .iter()
+        .enumerate()
+        .map(|(place, (_, values))| {
+            let field = shape.columns.iter().position(|&column| column == place);
+            field.map_or(Cow::Borrowed(values.as_slice()), |field| typed(values, shape.plan.fields()[field].data_type))
+        })
+        .collect();
+    let columns: Vec<&[EntityValue<'_>]> = shape.columns.iter().map(|&place| given[place].as_ref()).collect();
     let found = shape.plan.read(&columns, rows, at)?;
     let results = shape.echoed.len() + shape.outputs();
     let mut out = Vec::with_capacity(shape.head.len() + results * (64 + rows * VALUE_BYTES));
     out.extend_from_slice(&shape.head);
     for &place in &shape.echoed {
-        echo(&asked.entities.0[place].1, &mut out);
+        echo(&given[place], &mut out);
     }
     let mut texts = ViewTexts::default();
     for feature in 0..shape.outputs() {

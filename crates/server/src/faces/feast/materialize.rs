@@ -7,12 +7,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use mainspring_flow::bring_online;
-use mainspring_spec::{Project, ViewKind};
+use mainspring_spec::Project;
 use serde::Deserialize;
 
 use super::Face;
 use super::body::JsonBody;
 use super::error::Refused;
+use super::names;
 use super::request::not_json;
 use crate::http::Caller;
 
@@ -93,7 +94,7 @@ async fn run(
     }
     let layers = face.app.layers();
     let views = match views {
-        Some(views) => views,
+        Some(views) => views.iter().map(|view| names::view(&layers, view).into_owned()).collect(),
         None => online_views(&layers.project),
     };
     for view in &views {
@@ -129,10 +130,7 @@ async fn run(
 }
 
 fn online_views(project: &Project) -> Vec<String> {
-    let kept = project
-        .feature_views
-        .values()
-        .filter(|view| view.online && view.entity.is_some() && view.kind() != ViewKind::Request);
+    let kept = project.feature_views.values().filter(|view| view.is_served_online());
     kept.map(|view| view.name.clone()).collect()
 }
 

@@ -9,6 +9,7 @@ mod body;
 mod error;
 mod frame;
 mod materialize;
+mod names;
 mod request;
 mod shape;
 mod write;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use mainspring_features::{ENTITIES_MAX, EntityValue};
+use mainspring_spec::DataType;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -60,6 +61,19 @@ pub(super) fn read_features(body: &[u8]) -> Result<AskedFeatures<'_>, Refused> {
         }
     }
     Ok(asked)
+}
+
+/// The values of a column for a field of a type: for a whole number a text of digits is the number, as with Feast's server.
+pub(super) fn typed<'v, 'a>(values: &'v [EntityValue<'a>], data_type: DataType) -> Cow<'v, [EntityValue<'a>]> {
+    let whole = |value: &EntityValue<'_>| match value {
+        EntityValue::Text(text) => text.parse::<i64>().ok(),
+        _ => None,
+    };
+    if data_type != DataType::Int64 || !values.iter().any(|value| whole(value).is_some()) {
+        return Cow::Borrowed(values);
+    }
+    let numbers = values.iter().map(|value| whole(value).map_or_else(|| value.clone(), EntityValue::Int));
+    Cow::Owned(numbers.collect())
 }
 
 /// Says what is wrong with a body that could not be read.
@@ -320,6 +334,17 @@ mod tests {
         ];
         assert_eq!(asked.entities.0[0].1, expected);
         assert_eq!(asked.entities.0[1].1[4], EntityValue::Float(18_446_744_073_709_551_615.0));
+    }
+
+    #[test]
+    fn text_of_digits_is_a_number_where_a_number_is_asked_for() {
+        let text = |text: &'static str| EntityValue::Text(text.into());
+        let values = [text("7"), text("x"), EntityValue::Null, EntityValue::Int(8)];
+
+        let numbers = [EntityValue::Int(7), text("x"), EntityValue::Null, EntityValue::Int(8)];
+        assert_eq!(typed(&values, DataType::Int64).as_ref(), numbers);
+        assert!(matches!(typed(&values, DataType::String), Cow::Borrowed(_)));
+        assert!(matches!(typed(&values[1..], DataType::Int64), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use mainspring_spec::Project;
 use quick_cache::sync::Cache;
 
 use super::error::Refused;
+use super::names::{self, Wanted};
 use super::request::AskedFeatures;
 use crate::app::Layers;
 
@@ -88,7 +89,9 @@ fn key_of(asked: &AskedFeatures<'_>) -> String {
 
 async fn resolve(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Shape, Refused> {
     let project = &layers.project;
-    let features = features_of(project, asked)?;
+    let wanted = features_of(layers, asked)?;
+    let features: Vec<(String, String)> =
+        wanted.iter().map(|wanted| (wanted.view.clone(), wanted.feature.clone())).collect();
     let plan = layers.features.read_plan(&features).await?;
     let named: Vec<&str> = asked.entities.0.iter().map(|(name, _)| join_key(project, name)).collect();
     let mut columns = vec![];
@@ -109,19 +112,20 @@ async fn resolve(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Shape, Re
             return Err(Refused::not_found("EntityNotFoundException", message));
         }
     }
-    let names = names_of(&plan, asked.full_feature_names);
+    let names = names_of(&wanted, asked.full_feature_names);
     let keys: Vec<&str> = echoed.iter().map(|&place| named[place]).collect();
     check_collisions(&keys, &names)?;
-    let mut views: Vec<String> = vec![];
-    for output in plan.outputs() {
-        if !views.iter().any(|known| *known == *output.view_name) {
-            views.push(output.view_name.to_string());
+    let (mut views, mut known_views): (Vec<String>, Vec<&str>) = (vec![], vec![]);
+    for wanted in &wanted {
+        if !views.contains(&wanted.view) {
+            views.push(wanted.view.clone());
+            known_views.push(&wanted.known_view);
         }
     }
     let all: Vec<&str> = keys.into_iter().chain(names.iter().map(String::as_str)).collect();
     let mut metadata = serde_json::json!({ "feature_names": all });
     if asked.include_feature_view_version_metadata {
-        let views = views.iter().map(|view| serde_json::json!({ "name": view, "version": 0 }));
+        let views = known_views.iter().map(|view| serde_json::json!({ "name": view, "version": 0 }));
         metadata["feature_view_metadata"] = views.collect();
     }
     let head = format!(r#"{{"metadata":{metadata},"results":["#).into_bytes();
@@ -137,11 +141,13 @@ fn join_key<'a>(project: &'a Project, name: &'a str) -> &'a str {
 }
 
 /// The features asked for, by view and name.
-fn features_of(project: &Project, asked: &AskedFeatures<'_>) -> Result<Vec<(String, String)>, Refused> {
+fn features_of(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Vec<Wanted>, Refused> {
     if let Some(service) = &asked.feature_service {
-        return project
-            .service_features(service)
-            .map_err(|error| Refused::not_found("FeatureServiceNotFoundException", error.to_string()));
+        let features = layers
+            .project
+            .service_features(&names::service(layers, service))
+            .map_err(|error| Refused::not_found("FeatureServiceNotFoundException", error.to_string()))?;
+        return Ok(features.into_iter().map(|(view, feature)| names::of_service(layers, view, feature)).collect());
     }
     if asked.features.0.is_empty() {
         return Err(Refused::invalid(
@@ -151,7 +157,7 @@ fn features_of(project: &Project, asked: &AskedFeatures<'_>) -> Result<Vec<(Stri
         ));
     }
     let parted = asked.features.0.iter().map(|item| match item.split_once(':') {
-        Some((view, feature)) if !view.is_empty() && !feature.is_empty() => Ok((view.to_owned(), feature.to_owned())),
+        Some((view, feature)) if !view.is_empty() && !feature.is_empty() => Ok(names::asked(layers, view, feature)),
         _ => {
             let item: String = item.chars().take(80).collect();
             let message = format!("`{item}` names no feature; write `view:feature`");
@@ -161,11 +167,12 @@ fn features_of(project: &Project, asked: &AskedFeatures<'_>) -> Result<Vec<(Stri
     parted.collect()
 }
 
-fn names_of(plan: &ReadPlan, full: bool) -> Vec<String> {
-    let name = |output: &mainspring_features::ReadOutput| {
-        if full { format!("{}__{}", output.view_name, output.name) } else { output.name.clone() }
+/// The names of the results, as clients know them; they are in the order of the plan's outputs.
+fn names_of(wanted: &[Wanted], full: bool) -> Vec<String> {
+    let name = |wanted: &Wanted| {
+        if full { format!("{}__{}", wanted.known_view, wanted.known_feature) } else { wanted.known_feature.clone() }
     };
-    plan.outputs().iter().map(name).collect()
+    wanted.iter().map(name).collect()
 }
 
 /// Two results of one name could not be told apart.

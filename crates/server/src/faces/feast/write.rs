@@ -13,6 +13,7 @@ use super::Face;
 use super::body::JsonBody;
 use super::error::{Detail, Refused};
 use super::frame::Frame;
+use super::names;
 use super::request::not_json;
 use crate::app::Layers;
 use crate::http::Caller;
@@ -79,7 +80,7 @@ pub(super) async fn write_to_online_store(
         let asked: WriteAsked<'_> = parsed(&body, &["feature_view_name", "df"])?;
         asked.df.check()?;
         let layers = face.app.layers();
-        let (_, source) = layers.features.write_target(&asked.feature_view_name)?;
+        let (_, source) = layers.features.write_target(&names::view(&layers, &asked.feature_view_name))?;
         let push = Push { source: source.name.clone(), rows: asked.df.batch(source)? };
         (vec![push], layers)
     };

@@ -30,6 +30,7 @@ fn code(error: &Error) -> Code {
     use mainspring_lake::Error as Lake;
     match error {
         Error::NotAQuery { .. } | Error::TooLarge { .. } | Error::Parameters(_) => Code::InvalidArgument,
+        Error::Clause { .. } => Code::Unimplemented,
         Error::Denied(_) | Error::Withheld { .. } => Code::PermissionDenied,
         Error::TooManyRows { .. } | Error::TooManyQueries { .. } => Code::ResourceExhausted,
         Error::Cancelled => Code::Cancelled,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -12,7 +12,7 @@ use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Command, CommandPreparedStatementQuery,
-    DoPutPreparedStatementResult, TicketStatementQuery,
+    CommandStatementQuery, DoPutPreparedStatementResult, TicketStatementQuery,
 };
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightData,
@@ -23,6 +23,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use mainspring_catalog::Principal;
 use mainspring_lake::TableName;
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
@@ -35,13 +36,18 @@ use super::refusal::{internal, status, unauthenticated};
 use super::ticket::{BadTicket, Seal, Statement, TICKET_LIFE, Ticket};
 use crate::app::App;
 use crate::http::Caller;
-use crate::query::{Error, Parameters, Planned, Queries, Rows};
+use crate::query::{Error, Listed, Parameters, Planned, Queries, Rows};
 
 /// The most bytes of the values that are bound to a statement: they are kept with it.
 const BOUND_BYTES_MAX: usize = 1 << 20;
 
+/// The most tables that are listed as flights: the columns of each are looked up.
+const FLIGHTS_MAX: usize = 1_000;
+
 const READ_ONLY: &str = "only queries are run here: tables change by `mainspring run`, and the platform by \
     `mainspring apply` and its API";
+
+const NO_TRANSACTIONS: &str = "there are no transactions here: each query sees one version of each table";
 
 /// The actions that there are, and what they do.
 const ACTIONS: [(&str, &str); 4] = [
@@ -103,6 +109,7 @@ impl Face {
     async fn info_of(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         let info = match command(&descriptor.cmd)? {
             Command::CommandStatementQuery(query) => {
+                outside_transaction(query.transaction_id.as_ref())?;
                 let planned = self.plan(caller, &query.query, BTreeMap::new(), None).await?;
                 bound_to(&planned, None)?;
                 self.info(caller, Statement::Text(query.query), &planned)?
@@ -157,6 +164,7 @@ impl Face {
         caller: &Caller,
         ask: ActionCreatePreparedStatementRequest,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        outside_transaction(ask.transaction_id.as_ref())?;
         let planned = self.plan(caller, &ask.query, BTreeMap::new(), None).await?;
         let handle = self.statements.keep(&caller.principal, ask.query, Instant::now())?;
         Ok(ActionCreatePreparedStatementResult {
@@ -227,6 +235,16 @@ fn bound_to(planned: &Planned, bound: Option<&Parameters>) -> Result<(), Status>
     Err(status(&Error::Parameters(words)))
 }
 
+/// That a statement is of no transaction: there are none that it could see.
+fn outside_transaction(id: Option<&Bytes>) -> Result<(), Status> {
+    match id {
+        Some(id) if !id.is_empty() => {
+            Err(Status::invalid_argument(format!("{NO_TRANSACTIONS}; send the statement without a transaction_id")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn handle(bytes: &Bytes) -> Result<Uuid, Status> {
     Uuid::from_slice(bytes).map_err(|_| Status::invalid_argument("the handle is none of a prepared statement's"))
 }
@@ -235,6 +253,20 @@ fn described(schema: &SchemaRef) -> Result<FlightInfo, Status> {
     let info = FlightInfo::new().try_with_schema(schema).map_err(|error| internal(&error.to_string()))?;
     // how many rows and bytes there are is known when they were read
     Ok(info.with_total_records(-1).with_total_bytes(-1).with_ordered(true))
+}
+
+/// A table as a flight; its tickets are given by `GetFlightInfo`.
+async fn flight(queries: &Queries, principal: &Principal, table: &Listed) -> Result<FlightInfo, Status> {
+    // one that the caller may list but has no column to see in
+    let columns = queries.columns(principal, table).await.unwrap_or_else(|_| Schema::empty().into());
+    let query = format!("SELECT * FROM {}.{}", quoted(&table.schema), quoted(&table.name));
+    let descriptor = FlightDescriptor::new_cmd(packed(&CommandStatementQuery { query, transaction_id: None }));
+    Ok(described(&columns)?.with_descriptor(descriptor))
+}
+
+/// A name as SQL takes it whatever it holds.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// That a command is not for this server.
@@ -293,8 +325,22 @@ impl FlightService for Face {
         Ok(response)
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        Err(Status::unimplemented("tables are listed by the Flight SQL command GetTables"))
+    /// Lists the tables that the caller may read, each as the query of all its rows: `GetFlightInfo` takes its
+    /// descriptor.
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let principal = caller(&request)?.principal;
+        if !request.get_ref().expression.is_empty() {
+            let words = "flights are listed without criteria; the Flight SQL command GetTables takes patterns";
+            return Err(Status::invalid_argument(words));
+        }
+        let tables = self.queries.tables(&principal).await.map_err(|error| status(&error))?;
+        let queries = self.queries.clone();
+        // columns are looked up for one table after another, as the client takes them
+        let flights = futures::stream::iter(tables.into_iter().take(FLIGHTS_MAX)).then(move |table| {
+            let (queries, principal) = (queries.clone(), principal.clone());
+            async move { flight(&queries, &principal, &table).await }
+        });
+        Ok(Response::new(flights.boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
@@ -318,6 +364,7 @@ impl FlightService for Face {
         let caller = caller(&request)?;
         let schema = match command(&request.get_ref().cmd)? {
             Command::CommandStatementQuery(query) => {
+                outside_transaction(query.transaction_id.as_ref())?;
                 self.plan(&caller, &query.query, BTreeMap::new(), None).await?.schema
             }
             Command::CommandPreparedStatementQuery(query) => {
@@ -390,9 +437,7 @@ impl FlightService for Face {
                 result.encode_to_vec().into()
             }
             "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint" => {
-                return Err(Status::unimplemented(
-                    "there are no transactions here: each query sees one version of each table",
-                ));
+                return Err(Status::unimplemented(NO_TRANSACTIONS));
             }
             other => {
                 let known: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();

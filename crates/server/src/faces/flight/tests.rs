@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::Int64Type;
-use arrow_flight::FlightInfo;
+use arrow::datatypes::{Int32Type, Int64Type};
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::sql::{CommandGetTables, CommandStatementIngest};
+use arrow_flight::sql::{CommandGetTables, CommandStatementIngest, SqlInfo, SqlSupportedCaseSensitivity};
+use arrow_flight::{Criteria, FlightInfo};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use mainspring_catalog::{AuditQuery, Catalog, Outcome, Principal};
@@ -248,4 +248,60 @@ async fn a_query_whose_reader_goes_away_gives_its_place_back() {
         assert!(stream.try_next().await.unwrap().is_some());
     }
     assert_eq!(first(&ask(&mut ada, "SELECT 1").await.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn what_would_be_passed_over_is_refused() {
+    let service = start().await;
+    let mut ada = service.client("ada").await;
+    let of_nobody = Some(bytes::Bytes::from_static(b"of nobody"));
+
+    let sampled = ask(&mut ada, "SELECT count(*) FROM orders TABLESAMPLE SYSTEM (10)").await.unwrap_err();
+    assert!(sampled.contains("passes over TABLESAMPLE"), "{sampled}");
+    let within = ada.execute("SELECT 1".into(), of_nobody.clone()).await.unwrap_err().to_string();
+    assert!(within.contains("no transactions"), "{within}");
+    assert!(ada.prepare("SELECT 1".into(), of_nobody).await.is_err());
+    assert!(ada.execute("SELECT 1".into(), Some(bytes::Bytes::new())).await.is_ok());
+}
+
+/// A request of somebody below Flight SQL.
+fn by<T>(name: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-caller", name.parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn tables_are_listed_as_flights_that_can_be_taken() {
+    let service = start().await;
+    let (mut ada, mut vera) = (service.client("ada").await, service.client("vera").await);
+
+    let listed = vera.inner_mut().list_flights(by("vera", Criteria::default())).await.unwrap().into_inner();
+    let flights: Vec<FlightInfo> = listed.try_collect().await.unwrap();
+    let is_orders = |flight: &FlightInfo| {
+        let command = &flight.flight_descriptor.as_ref().unwrap().cmd;
+        String::from_utf8_lossy(command).contains("\"sources\".\"orders\"")
+    };
+    let orders = flights.into_iter().find(is_orders).unwrap();
+    assert_eq!(orders.clone().try_decode_schema().unwrap().fields().len(), 1, "what tells of persons is not shown");
+
+    let taken = ada.inner_mut().get_flight_info(by("ada", orders.flight_descriptor.unwrap())).await.unwrap();
+    assert_eq!(read(&mut ada, &taken.into_inner()).await.unwrap().num_rows(), 1_000);
+    let narrowed = Criteria { expression: "orders".into() };
+    assert!(vera.inner_mut().list_flights(by("vera", narrowed)).await.is_err());
+}
+
+#[tokio::test]
+async fn quoted_names_are_not_said_to_be_taken_in_any_case() {
+    let service = start().await;
+    let mut ada = service.client("ada").await;
+
+    let info = ada.get_sql_info(vec![SqlInfo::SqlQuotedIdentifierCase]).await.unwrap();
+    let facts = read(&mut ada, &info).await.unwrap();
+
+    let said = facts.column(1).as_union().value(0);
+    let unknown = SqlSupportedCaseSensitivity::SqlCaseSensitivityUnknown as i32;
+    assert_eq!(said.as_primitive::<Int32Type>().value(0), unknown);
+    assert!(ask(&mut ada, "SELECT \"ORDER_ID\" FROM orders").await.is_err());
+    assert!(ask(&mut ada, "SELECT ORDER_ID FROM orders").await.is_ok());
 }

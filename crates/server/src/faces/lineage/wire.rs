@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use mainspring_flow::openlineage::{Observed, ObservedDataset};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
@@ -14,6 +16,8 @@ use uuid::Uuid;
 const DATASETS_MAX: usize = 1_000;
 /// The longest name of a job or dataset, and of a namespace: together with its kind a name is a node of the graph.
 const NAME_BYTES_MAX: usize = 1_000;
+/// The most other names of a dataset that are looked at.
+const SYMLINKS_MAX: usize = 20;
 
 /// An event, and all of it as it came.
 #[derive(Debug)]
@@ -225,18 +229,24 @@ fn check_uri(uri: &str) -> Result<(), String> {
     }
 }
 
-/// A moment in RFC 3339.
+/// A moment in RFC 3339. One without an offset, as many producers write it, is read as UTC.
 #[derive(Debug)]
 pub struct Moment(Timestamp);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let parsed = text.parse().map(Self);
-        parsed.map_err(|error| {
+        let parsed = text.parse::<Timestamp>().or_else(|error| in_utc(&text).ok_or(error));
+        parsed.map(Self).map_err(|error| {
             D::Error::custom(format!("`{text}` is no time in RFC 3339, as 2026-01-31T12:00:00Z: {error}"))
         })
     }
+}
+
+/// The moment that a clock in UTC shows; none of a day without an hour.
+fn in_utc(text: &str) -> Option<Timestamp> {
+    let clock = text.contains(['T', 't', ' ']).then(|| text.parse::<DateTime>().ok()).flatten()?;
+    clock.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 impl JsonSchema for Moment {
@@ -325,10 +335,22 @@ fn observed(datasets: Datasets) -> Vec<ObservedDataset> {
             .facets
             .as_ref()
             .and_then(|facets| facets.get("version")?.get("datasetVersion")?.as_str().map(Into::into)),
+        symlinks: dataset.facets.as_ref().map(symlinks).unwrap_or_default(),
         namespace: dataset.namespace.0,
         name: dataset.name.0,
     };
     datasets.0.into_iter().map(seen).collect()
+}
+
+/// The other names of a dataset, namespace and name; what is no name is left out.
+fn symlinks(facets: &Map<String, Value>) -> Vec<(String, String)> {
+    let identifiers = facets.get("symlinks").and_then(|facet| facet.get("identifiers")?.as_array());
+    let text = |identifier: &Value, key: &str| {
+        let text = identifier.get(key)?.as_str()?;
+        check_name(text).ok().map(|()| text.to_owned())
+    };
+    let named = |identifier: &Value| Some((text(identifier, "namespace")?, text(identifier, "name")?));
+    identifiers.into_iter().flatten().filter_map(named).take(SYMLINKS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -363,6 +385,35 @@ mod tests {
         assert_eq!(observed.job, Some(("airflow".into(), "load".into())));
         assert_eq!(observed.inputs[0].version.as_deref(), Some("7"));
         assert_eq!(received.whole, run_event());
+    }
+
+    #[test]
+    fn a_moment_without_an_offset_is_in_utc() {
+        let at = |text: &str| {
+            let mut event = run_event();
+            event["eventTime"] = text.into();
+            serde_json::from_value::<Received>(event).map(|received| received.event.observed().at.to_string())
+        };
+
+        assert_eq!(at("2026-01-31T12:00:00").unwrap(), "2026-01-31T12:00:00Z");
+        assert_eq!(at("2026-01-31 12:00:00.5").unwrap(), "2026-01-31T12:00:00.5Z");
+        assert_eq!(at("2026-01-31T12:00:00+02:00").unwrap(), "2026-01-31T10:00:00Z");
+        assert!(at("2026-01-31").unwrap_err().to_string().contains("RFC 3339"));
+    }
+
+    #[test]
+    fn the_other_names_of_a_dataset_are_read() {
+        let mut event = run_event();
+        event["inputs"][0]["facets"]["symlinks"] = json!({ "identifiers": [
+            { "namespace": "file", "name": "/lake/sources/orders", "type": "LOCATION" },
+            { "namespace": "file", "name": "" },
+            { "name": "orders" },
+        ] });
+        let received: Received = serde_json::from_value(event).unwrap();
+
+        let observed = received.event.observed();
+
+        assert_eq!(observed.inputs[0].symlinks, vec![("file".to_owned(), "/lake/sources/orders".to_owned())]);
     }
 
     #[test]

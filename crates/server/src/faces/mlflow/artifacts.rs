@@ -4,9 +4,9 @@
 //! which nothing moves is given up. Answers are always attachments, so that no browser shows a logged file as a page of ours.
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::UnderBothPrefixes;
 use super::error::{Code, Refused, Result};
-use super::extract::Fields;
+use super::extract::{Fields, Path};
 use crate::app::App;
 use crate::http::Caller;
 
@@ -54,9 +54,10 @@ async fn download(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Wanted(path): Wanted,
+    headers: HeaderMap,
 ) -> Result<Response> {
     caller.may(&app, "run.read", "run", owner(&path)).await?;
-    attachment(&app, &path).await
+    attachment(&app, &path, &headers).await
 }
 
 async fn upload(
@@ -117,25 +118,36 @@ async fn of_logged_model(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response> {
     let below = FilePath::parse(fields.required("artifact_file_path")?).map_err(refused)?;
     let model = app.registry.logged_model(&id).await?;
     caller.may(&app, "run.read", "run", model.run.as_deref().unwrap_or(&id)).await?;
     let root = model.folder().ok_or_else(|| elsewhere(&model.artifact_uri))?;
-    attachment(&app, &root.join(&below)).await
+    attachment(&app, &root.join(&below), &headers).await
 }
 
-async fn of_run(State(app): State<App>, Extension(caller): Extension<Caller>, fields: Fields) -> Result<Response> {
+async fn of_run(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response> {
     let run = fields.run_id()?;
     let below = FilePath::parse(fields.required("path")?).map_err(refused)?;
     caller.may(&app, "run.read", "run", run).await?;
     let root = app.registry.run_folder(run).await?;
     let root = root.ok_or_else(|| elsewhere("a place that its client chose"))?;
-    attachment(&app, &root.join(&below)).await
+    attachment(&app, &root.join(&below), &headers).await
 }
 
-async fn of_version(State(app): State<App>, Extension(caller): Extension<Caller>, fields: Fields) -> Result<Response> {
+async fn of_version(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response> {
     let (name, number) = (fields.required("name")?, super::model_versions::version_number(&fields)?);
     let below = FilePath::parse(fields.required("path")?).map_err(refused)?;
     caller.may(&app, "model.read", "model", name).await?;
@@ -144,7 +156,7 @@ async fn of_version(State(app): State<App>, Extension(caller): Extension<Caller>
         Refused::no_such(format!("Version {number} of model {name} was trained by Mainspring and has no logged files."))
     })?;
     let root = FilePath::parse(&logged.folder).map_err(refused)?;
-    attachment(&app, &root.join(&below)).await
+    attachment(&app, &root.join(&below), &headers).await
 }
 
 async fn upload_by_browser(
@@ -170,9 +182,22 @@ async fn upload_by_browser(
     Ok(Json(json!({})))
 }
 
-/// A file as an answer, read as fast as the client takes it.
-async fn attachment(app: &App, path: &FilePath) -> Result<Response> {
-    let file = app.registry.files().read(path).await?;
+/// A file as an answer, or the part of it that is asked for, read as fast as the client takes it.
+async fn attachment(app: &App, path: &FilePath, headers: &HeaderMap) -> Result<Response> {
+    let whole = app.registry.files().read(path).await?;
+    let size = whole.bytes;
+    let (status, file, range) = match part(headers, size) {
+        Part::Whole => (StatusCode::OK, whole, None),
+        Part::Bytes(start, last) => {
+            let file = app.registry.files().read_range(path, start..last + 1).await?;
+            (StatusCode::PARTIAL_CONTENT, file, Some(format!("bytes {start}-{last}/{size}")))
+        }
+        Part::Outside => {
+            let words = format!("The file has {size} bytes, and the range asked for lies outside of them.");
+            let refused = Refused::with_status(StatusCode::RANGE_NOT_SATISFIABLE, Code::InvalidParameterValue, words);
+            return Ok(([(header::CONTENT_RANGE, format!("bytes */{size}"))], refused).into_response());
+        }
+    };
     let name = path.name().unwrap_or_default();
     let kind = mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream");
     // a page, a script or a drawing with a script would be ours to the browser
@@ -182,15 +207,59 @@ async fn attachment(app: &App, path: &FilePath) -> Result<Response> {
         kind
     };
     let content = file.content.inspect_err(|error| tracing::error!(%error, "an artifact could not be read to its end"));
-    let mut response = Body::from_stream(content).into_response();
+    let mut response = (status, Body::from_stream(content)).into_response();
     let headers = response.headers_mut();
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Some(range) = range.and_then(|range| HeaderValue::from_str(&range).ok()) {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_LENGTH, file.bytes.into());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let disposition = format!("attachment; filename*=UTF-8''{}", encoded(name));
+    // the first for clients that do not read RFC 8187, which all others prefer
+    let disposition = format!("attachment; filename=\"{}\"; filename*=UTF-8''{}", in_ascii(name), encoded(name));
     let disposition = HeaderValue::from_str(&disposition).unwrap_or(HeaderValue::from_static("attachment"));
     headers.insert(header::CONTENT_DISPOSITION, disposition);
     Ok(response)
+}
+
+/// What a request wants of a file.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// From the first byte through the last.
+    Bytes(u64, u64),
+    /// Nothing that it has.
+    Outside,
+}
+
+/// Reads the `Range` of a request (RFC 9110, section 14.2). What is of another form, or more than one range, means the whole
+/// file; so does `If-Range`, since no validator was given with a file.
+fn part(headers: &HeaderMap, size: u64) -> Part {
+    let said = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let Some(said) = said.filter(|_| !headers.contains_key(header::IF_RANGE)) else { return Part::Whole };
+    let Some((first, last)) = said.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        return Part::Whole;
+    };
+    let (first, last) = (first.trim(), last.trim());
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // more digits than fit are more bytes than any file has
+    let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+    let (start, end) = match (first, last) {
+        ("", count) if is_number(count) => (size - number(count).min(size), size),
+        (first, "") if is_number(first) => (number(first), size),
+        (first, last) if is_number(first) && is_number(last) && number(first) <= number(last) => {
+            (number(first), number(last).saturating_add(1).min(size))
+        }
+        _ => return Part::Whole,
+    };
+    if start < end { Part::Bytes(start, end - 1) } else { Part::Outside }
+}
+
+/// A name in letters that any client reads, without what would end the quotes.
+fn in_ascii(name: &str) -> String {
+    let plain = |letter: char| (letter.is_ascii_graphic() || letter == ' ') && !matches!(letter, '"' | '\\' | '%');
+    name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect()
 }
 
 /// A path in an address.
@@ -256,4 +325,37 @@ fn elsewhere(uri: &str) -> Refused {
         Code::NotImplemented,
         format!("The files lie at {uri}, which its client keeps itself; this server proxies mlflow-artifacts:/ alone."),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_range_is_read_and_whatever_else_means_the_whole_file() {
+        let of = |range: &'static str, size| {
+            part(&HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]), size)
+        };
+
+        assert_eq!(of("bytes=0-3", 10), Part::Bytes(0, 3));
+        assert_eq!(of("bytes=4-", 10), Part::Bytes(4, 9));
+        assert_eq!(of("bytes=-4", 10), Part::Bytes(6, 9));
+        assert_eq!(of("bytes=-40", 10), Part::Bytes(0, 9));
+        assert_eq!(of("bytes=9-99999999999999999999999", 10), Part::Bytes(9, 9));
+        for outside in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=99999999999999999999999-"] {
+            assert_eq!(of(outside, 10), Part::Outside, "{outside}");
+        }
+        assert_eq!(of("bytes=0-", 0), Part::Outside);
+        for whole in ["bytes=", "bytes=-", "bytes=3-2", "bytes=0-1,4-5", "lines=0-1", "bytes=a-b", "bytes=+1-2"] {
+            assert_eq!(of(whole, 10), Part::Whole, "{whole}");
+        }
+        let validated = [(header::RANGE, "bytes=0-3"), (header::IF_RANGE, "\"x\"")];
+        let validated = validated.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        assert_eq!(part(&HeaderMap::from_iter(validated), 10), Part::Whole);
+    }
+
+    #[test]
+    fn a_name_is_given_in_ascii_too() {
+        assert_eq!(in_ascii("plot é\"1\".png"), "plot __1_.png");
+    }
 }

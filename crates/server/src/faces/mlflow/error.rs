@@ -173,9 +173,11 @@ impl From<mainspring_registry::Error> for Refused {
             Error::ModelName { .. }
             | Error::Stage(_)
             | Error::Declared { .. }
+            | Error::Followed { .. }
             | Error::Source { .. }
             | Error::NotServable { .. }
             | Error::LoggedModel(_)
+            | Error::Remark(_)
             | Error::Webhook(_)
             | Error::FilePath(_)
             | Error::TooManyFiles { .. }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use mainspring_registry::{ExperimentChange, NewExperiment};
+use mainspring_registry::{Error, ExperimentChange, NewExperiment};
 use serde_json::{Value, json};
 
 use super::access::Asked;
@@ -71,9 +71,7 @@ async fn by_name((State(app), Extension(caller)): Handed, fields: Fields) -> Res
 
 async fn update((State(app), Extension(caller)): Handed, fields: Fields) -> Result<Json<Value>> {
     let id = fields.required("experiment_id")?;
-    let Some(name) = fields.text("new_name")?.filter(|name| !name.is_empty()) else {
-        return Ok(Json(json!({})));
-    };
+    let name = fields.required("new_name")?;
     experiment_name(name)?;
     change(&app, &caller, id, ExperimentChange::Rename(name.to_owned())).await
 }
@@ -108,8 +106,14 @@ async fn change(app: &App, caller: &Caller, id: &str, what: ExperimentChange) ->
         }
     };
     asked.may(action, &row.experiment.name).await?;
-    asked.tracking.change_experiment(row.number, what, &caller.principal).await?;
-    Ok(Json(json!({})))
+    match asked.tracking.change_experiment(row.number, what, &caller.principal).await {
+        Ok(_) => Ok(Json(json!({}))),
+        // as MLflow, which looks for one to delete among the active ones, and for one to restore among the deleted
+        Err(error @ Error::ExperimentStage { .. }) if action == "experiment.delete" => {
+            Err(Refused::no_such(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn experiment_name(name: &str) -> Result<()> {

@@ -6,7 +6,8 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +20,11 @@ const QUERY_PAIRS_MAX: usize = 1_000;
 
 /// The parameters of a request.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Map<String, Value>);
+pub(super) struct Fields {
+    named: Map<String, Value>,
+    /// Where one value may be a list of one.
+    is_query: bool,
+}
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Refused;
@@ -40,7 +45,7 @@ impl Fields {
             return Ok(Self::default());
         }
         match serde_json::from_slice(bytes) {
-            Ok(Value::Object(fields)) => Ok(Self(fields)),
+            Ok(Value::Object(named)) => Ok(Self { named, is_query: false }),
             Ok(_) => Err(Refused::new(Code::BadRequest, "The request body must be a JSON object.")),
             Err(error) => {
                 Err(Refused::new(Code::BadRequest, format!("The request body could not be parsed as JSON: {error}.")))
@@ -50,27 +55,27 @@ impl Fields {
 
     /// Reads a query.
     pub(super) fn of_query(query: &str) -> Result<Self> {
-        let mut fields = Map::new();
+        let mut named = Map::new();
         for (count, (key, value)) in url::form_urlencoded::parse(query.as_bytes()).enumerate() {
             if count == QUERY_PAIRS_MAX {
                 let words = format!("The query has more than {QUERY_PAIRS_MAX} parameters; ask in parts.");
                 return Err(Refused::invalid(words));
             }
             let value = Value::String(value.into_owned());
-            match fields.get_mut(key.as_ref()) {
+            match named.get_mut(key.as_ref()) {
                 None => {
-                    fields.insert(key.into_owned(), value);
+                    named.insert(key.into_owned(), value);
                 }
                 Some(Value::Array(all)) => all.push(value),
                 Some(first) => *first = Value::Array(vec![first.take(), value]),
             }
         }
-        Ok(Self(fields))
+        Ok(Self { named, is_query: true })
     }
 
     /// A parameter as it came; null counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        self.named.get(name).filter(|value| !value.is_null())
     }
 
     /// A text, if there is one.
@@ -136,7 +141,7 @@ impl Fields {
     pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>> {
         let Some(value) = self.get(name) else { return Ok(vec![]) };
         let texts = match value {
-            Value::String(one) => Some(vec![one.as_str()]),
+            Value::String(one) if self.is_query => Some(vec![one.as_str()]),
             Value::Array(all) => all.iter().map(Value::as_str).collect(),
             _ => None,
         };
@@ -187,6 +192,19 @@ fn whole(number: f64) -> Option<i64> {
     /// The largest below which every whole float is exact.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
+}
+
+/// The variable parts of the path.
+#[derive(Debug)]
+pub(super) struct Path<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let taken = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        taken.map(|path| Self(path.0)).map_err(|rejection| Refused::invalid(rejection.body_text()))
+    }
 }
 
 /// The bytes of a JSON body, for handlers that read it themselves.
@@ -257,6 +275,14 @@ mod tests {
         assert_eq!(fields.texts("one").unwrap(), ["&"]);
         assert_eq!(fields.max_results(1, 10).unwrap(), 7);
         assert!(fields.max_results(1, 5).is_err());
+    }
+
+    #[test]
+    fn one_text_is_no_list_in_a_body() {
+        let refused = format!("{:?}", json(r#"{"experiment_ids": "13"}"#).texts("experiment_ids").unwrap_err());
+
+        assert!(refused.contains("Invalid value \\\"13\\\" for parameter 'experiment_ids' supplied"), "{refused}");
+        assert_eq!(json(r#"{"experiment_ids": ["13"]}"#).texts("experiment_ids").unwrap(), ["13"]);
     }
 
     #[test]

@@ -188,6 +188,7 @@ impl Tokens {
         while let Some(token) = self.peek() {
             match token {
                 Token::Word(word) => rest.push_str(&word.value),
+                Token::SingleQuotedString(text) if rest == "." => rest.push_str(text),
                 Token::Period | Token::Number(..) | Token::Minus | Token::Div | Token::Colon => {
                     rest.push_str(&token.to_string());
                 }
@@ -295,11 +296,14 @@ impl Tokens {
             self.skip_spaces();
             match self.peek() {
                 Some(Token::Comma) => self.at += 1,
-                Some(Token::RParen) => {
-                    self.at += 1;
-                    return Ok(texts);
-                }
+                Some(Token::RParen) => {}
                 _ => return Err(self.invalid()),
+            }
+            // a comma may stand behind the last, as Python writes a list of one
+            self.skip_spaces();
+            if matches!(self.peek(), Some(Token::RParen)) {
+                self.at += 1;
+                return Ok(texts);
             }
         }
     }
@@ -330,6 +334,7 @@ mod tests {
             ("params.\"batch size\" > 1", Some("params"), "batch size"),
             ("tags.mlflow.parentRunId > 1", Some("tags"), "mlflow.parentRunId"),
             ("tags.`mlflow.parentRunId` > 1", Some("tags"), "mlflow.parentRunId"),
+            ("metrics.'x y' > 1", Some("metrics"), "x y"),
             ("metrics.0loss > 1", Some("metrics"), "0loss"),
             ("metrics.a-b > 1", Some("metrics"), "a-b"),
             ("metrics.a/b > 1", Some("metrics"), "a/b"),
@@ -350,6 +355,8 @@ mod tests {
         assert_eq!(one("params.a like '%x'").2, Comparison::Like("%x".into()));
         assert_eq!(one("params.a ILIKE '%x'").2, Comparison::Ilike("%x".into()));
         assert_eq!(one("run_id IN ('a', \"b\")").2, Comparison::In(vec!["a".into(), "b".into()]));
+        assert_eq!(one("run_id IN ('a',)").2, Comparison::In(vec!["a".into()]));
+        assert_eq!(one("run_id IN ('a', 'b' , )").2, Comparison::In(vec!["a".into(), "b".into()]));
         assert_eq!(one("run_id not  in ('a')").2, Comparison::NotIn(vec!["a".into()]));
         assert_eq!(one("tags.a is null").2, Comparison::IsNull);
         assert_eq!(one("tags.a IS NOT NULL").2, Comparison::IsNotNull);
@@ -373,6 +380,9 @@ mod tests {
             "metrics.a > 1 AND",
             "1 = 1",
             "run_id IN ()",
+            "run_id IN (,)",
+            "run_id IN ('a',,)",
+            "metrics.'' > 1",
             "run_id IN ('a'",
             "metrics.a > 1;",
         ] {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::access::Asked;
 use super::error::{Refused, Result};
 use super::extract::{Fields, Payload};
-use super::logged::{Batch, PlainBatch};
+use super::logged::{Batch, PlainBatch, check_models};
 use super::{UnderBothPrefixes, limits};
 use crate::app::App;
 use crate::http::Caller;
@@ -28,7 +28,7 @@ async fn log_param((State(app), Extension(caller)): Handed, fields: Fields) -> R
     let asked = Asked::of(&app, &caller)?;
     let id = fields.run_id()?;
     let (key, value) = (fields.required("key")?, fields.text("value")?.unwrap_or_default());
-    limits::param(key, value, "")?;
+    let value = limits::param(key, value, "")?;
     asked.may_run("run.log", id).await?;
     let labels = BatchOfLabels { params: vec![(key.to_owned(), value.to_owned())], tags: vec![] };
     asked.tracking.label_run(id, labels, &caller.principal).await?;
@@ -39,7 +39,7 @@ async fn set_tag((State(app), Extension(caller)): Handed, fields: Fields) -> Res
     let asked = Asked::of(&app, &caller)?;
     let id = fields.run_id()?;
     let (key, value) = (fields.required("key")?, fields.text("value")?.unwrap_or_default());
-    limits::run_tag(key, value, "")?;
+    let value = limits::run_tag(key, value, "")?;
     asked.may_run("run.log", id).await?;
     let labels = BatchOfLabels { params: vec![], tags: vec![(key.to_owned(), value.to_owned())] };
     asked.tracking.label_run(id, labels, &caller.principal).await?;
@@ -74,6 +74,7 @@ async fn log_batch((State(app), Extension(caller)): Handed, Payload(bytes): Payl
         }
     };
     asked.may_run("run.log", batch.run).await?;
+    check_models(&app.registry, &batch.metrics).await?;
     if !batch.labels.params.is_empty() || !batch.labels.tags.is_empty() {
         asked.tracking.label_run(batch.run, batch.labels, &caller.principal).await?;
     }

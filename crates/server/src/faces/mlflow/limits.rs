@@ -7,9 +7,9 @@ use super::error::{Refused, Result};
 
 /// The longest name of a metric, param or tag, in characters.
 pub(super) const KEY_CHARS_MAX: usize = 250;
-/// The longest param.
+/// The longest param; what is longer is cut.
 pub(super) const PARAM_CHARS_MAX: usize = 6_000;
-/// The longest tag of a run.
+/// The longest tag of a run; what is longer is cut.
 pub(super) const TAG_CHARS_MAX: usize = 8_000;
 /// The longest tag of an experiment.
 pub(super) const EXPERIMENT_TAG_CHARS_MAX: usize = 20_000;
@@ -71,18 +71,27 @@ pub(super) fn batch(what: &str, most: usize, count: usize) -> Result<()> {
     )))
 }
 
-/// A tag of a run.
-pub(super) fn run_tag(key: &str, value: &str, path: &str) -> Result<()> {
+/// A tag of a run, and as much of its value as is kept: MLflow's server cuts unless it is told not to.
+pub(super) fn run_tag<'a>(key: &str, value: &'a str, path: &str) -> Result<&'a str> {
     name(key, within(path, "key"))?;
     length(&within(path, "key"), KEY_CHARS_MAX, key)?;
-    length(&within(path, "value"), TAG_CHARS_MAX, value)
+    Ok(cut(TAG_CHARS_MAX, value))
 }
 
-/// A param of a run.
-pub(super) fn param(key: &str, value: &str, path: &str) -> Result<()> {
+/// A param of a run, and as much of its value as is kept.
+pub(super) fn param<'a>(key: &str, value: &'a str, path: &str) -> Result<&'a str> {
     name(key, within(path, "key"))?;
     length("Param key", KEY_CHARS_MAX, key)?;
-    length("Param value", PARAM_CHARS_MAX, value)
+    Ok(cut(PARAM_CHARS_MAX, value))
+}
+
+/// The first characters of a text.
+fn cut(most: usize, text: &str) -> &str {
+    // bytes are never fewer than characters
+    if text.len() <= most {
+        return text;
+    }
+    text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
 }
 
 /// A place in a request, for messages.
@@ -133,5 +142,14 @@ mod tests {
     fn lengths_count_characters() {
         assert!(length("key", 3, "äöü").is_ok());
         assert!(length("key", 3, "äöüß").is_err());
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        assert_eq!(cut(3, "äöüß"), "äöü");
+        assert_eq!(cut(4, "äöüß"), "äöüß");
+        assert_eq!(param("p", &"x".repeat(6_001), "").unwrap().len(), 6_000);
+        assert_eq!(run_tag("t", &"ß".repeat(8_001), "").unwrap().chars().count(), 8_000);
+        assert!(param(&"k".repeat(251), "", "").is_err());
     }
 }

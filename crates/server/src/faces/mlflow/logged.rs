@@ -5,9 +5,10 @@
 //! an escape in a name, is read by way of a tree of values, which also words what is wrong; the two agree where both can
 //! read.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use mainspring_registry::{BatchOfLabels, LoggedPoint, MetricSource, Point};
+use mainspring_registry::{BatchOfLabels, LoggedPoint, MetricSource, Point, Registry};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -116,13 +117,15 @@ impl<'a> Batch<'a> {
         Self { run, labels, metrics }.checked()
     }
 
-    fn checked(self) -> Result<Self> {
-        let BatchOfLabels { params, tags } = &self.labels;
-        for (at, (key, value)) in params.iter().enumerate() {
-            limits::param(key, value, &format!("params[{at}]"))?;
+    fn checked(mut self) -> Result<Self> {
+        let BatchOfLabels { params, tags } = &mut self.labels;
+        for (at, (key, value)) in params.iter_mut().enumerate() {
+            let kept = limits::param(key, value, &format!("params[{at}]"))?.len();
+            value.truncate(kept);
         }
-        for (at, (key, value)) in tags.iter().enumerate() {
-            limits::run_tag(key, value, &format!("tags[{at}]"))?;
+        for (at, (key, value)) in tags.iter_mut().enumerate() {
+            let kept = limits::run_tag(key, value, &format!("tags[{at}]"))?.len();
+            value.truncate(kept);
         }
         let mut keys: Vec<&str> = params.iter().map(|(key, _)| key.as_str()).collect();
         keys.sort_unstable();
@@ -142,6 +145,16 @@ fn counts(metrics: usize, BatchOfLabels { params, tags }: &BatchOfLabels) -> Res
     limits::batch("params", limits::BATCH_LABELS_MAX, params.len())?;
     limits::batch("tags", limits::BATCH_LABELS_MAX, tags.len())?;
     limits::batch("metrics, params, and tags", limits::BATCH_MAX, metrics + params.len() + tags.len())
+}
+
+/// Refuses metrics of logged models that never were; each is looked up once, and most metrics name none.
+pub(super) async fn check_models(registry: &Registry, metrics: &[LoggedPoint<'_>]) -> Result<()> {
+    let named = |metric: &LoggedPoint<'_>| metric.source.as_ref().map(|source| source.model.to_owned());
+    let models: BTreeSet<String> = metrics.iter().filter_map(named).collect();
+    for model in &models {
+        registry.logged_model_or_deleted(model).await?;
+    }
+    Ok(())
 }
 
 /// The one metric of a request.

@@ -1,9 +1,9 @@
 //! Logged models.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{delete, get, patch, post};
 use axum::{Extension, Json, Router};
 use mainspring_registry::{LoggedModel, LoggedStatus, ModelMetric, NewLoggedModel, NumberTest, TextTest};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::UnderBothPrefixes;
 use super::access::{Asked, number};
 use super::error::{Refused, Result};
-use super::extract::Fields;
+use super::extract::{Fields, Path};
 use super::filter::{Clause, parse};
 use super::registered_models::{page, pairs};
 use super::registry_search::{Found, Page, cut, number_test, text_test};
@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::http::Caller;
 
 /// The most models of one page, and how many it has unless the client says.
-const PAGE_MAX: usize = 1_000;
+const PAGE_MAX: usize = 5_000;
 const PAGE: usize = 50;
 /// The most experiments of one search.
 const EXPERIMENTS_MAX: usize = 1_000;
@@ -256,9 +256,9 @@ impl By {
         }
     }
 
-    fn value(&self, model: &LoggedModel, metrics: &[ModelMetric]) -> Found {
+    fn value(&self, model: &LoggedModel, experiment: u64, metrics: &[ModelMetric]) -> Found {
         match self.field_name.split_once('.') {
-            None => attribute(model, self.field_name.trim()),
+            None => attribute(model, experiment, self.field_name.trim()),
             Some((_, key)) => {
                 let on = self.dataset_name.clone().filter(|name| !name.is_empty());
                 let on = on.map(|dataset_name| On { dataset_name, dataset_digest: self.dataset_digest.clone() });
@@ -269,27 +269,42 @@ impl By {
     }
 }
 
-const ATTRIBUTES: [&str; 9] = [
+const ATTRIBUTES: [&str; 13] = [
     "name",
     "model_id",
     "model_type",
     "status",
     "source_run_id",
+    "artifact_location",
+    "experiment_id",
     "creation_timestamp",
+    "creation_timestamp_ms",
     "creation_time",
     "last_updated_timestamp",
+    "last_updated_timestamp_ms",
     "last_updated_time",
 ];
 
-fn attribute(model: &LoggedModel, key: &str) -> Found {
+/// Whether an attribute is compared as a number.
+fn is_number(key: &str) -> bool {
+    key == "experiment_id" || key.contains("_time")
+}
+
+fn attribute(model: &LoggedModel, experiment: u64, key: &str) -> Found {
     match key {
         "name" => Found::text(&model.name),
         "model_id" => Found::text(&model.id),
         "model_type" => Found::text(&model.model_type),
         "status" => Found::text(status_name(model.status).trim_start_matches("LOGGED_MODEL_")),
         "source_run_id" => model.run.as_ref().map_or(Found::Absent, Found::text),
-        "creation_timestamp" | "creation_time" => Found::whole(model.created_at.as_millisecond()),
-        "last_updated_timestamp" | "last_updated_time" => Found::whole(model.updated_at.as_millisecond()),
+        "artifact_location" => Found::text(&model.artifact_uri),
+        "experiment_id" => Found::whole(i64::try_from(experiment).unwrap_or(i64::MAX)),
+        "creation_timestamp" | "creation_timestamp_ms" | "creation_time" => {
+            Found::whole(model.created_at.as_millisecond())
+        }
+        "last_updated_timestamp" | "last_updated_timestamp_ms" | "last_updated_time" => {
+            Found::whole(model.updated_at.as_millisecond())
+        }
         _ => Found::Absent,
     }
 }
@@ -316,7 +331,7 @@ impl Test {
             }
             Some("tag" | "tags") => Ok(Self::Tag(key, text_test(comparison, "tag")?)),
             None | Some("attribute" | "attributes" | "attr") if ATTRIBUTES.contains(&key.as_str()) => {
-                match key.contains("_time") {
+                match is_number(&key) {
                     true => {
                         let test = number_test(comparison, &key)?;
                         Ok(Self::Number(key, test))
@@ -333,20 +348,20 @@ impl Test {
         }
     }
 
-    fn holds(&self, model: &LoggedModel, metrics: &[ModelMetric], on: &[On]) -> bool {
+    fn holds(&self, model: &LoggedModel, experiment: u64, metrics: &[ModelMetric], on: &[On]) -> bool {
         match self {
             Self::Metric(key, test) => metrics
                 .iter()
                 .filter(|metric| metric.key == *key)
-                .find(|metric| on.is_empty() || on.iter().any(|on| on.meets(metric)))
-                .is_some_and(|metric| test.holds(metric.point.value)),
+                .filter(|metric| on.is_empty() || on.iter().any(|on| on.meets(metric)))
+                .any(|metric| test.holds(metric.point.value)),
             Self::Param(key, test) => test.holds(model.params.get(key).map(String::as_str)),
             Self::Tag(key, test) => test.holds(model.tags.get(key).map(String::as_str)),
-            Self::Number(key, test) => match attribute(model, key) {
+            Self::Number(key, test) => match attribute(model, experiment, key) {
                 Found::Number(number) => test.holds(number),
                 _ => false,
             },
-            Self::Text(key, test) => match attribute(model, key) {
+            Self::Text(key, test) => match attribute(model, experiment, key) {
                 Found::Text(text) => test.holds(Some(&text)),
                 _ => false,
             },
@@ -369,6 +384,11 @@ async fn search(State(app): State<App>, Extension(caller): Extension<Caller>, fi
     by.iter().try_for_each(By::check)?;
     let filter = fields.text("filter")?.unwrap_or_default();
     let tests = parse(filter)?.into_iter().map(Test::of).collect::<Result<Vec<_>>>()?;
+    let measured = |test: &Test| match test {
+        Test::Metric(key, _) => Some(key.clone()),
+        _ => None,
+    };
+    let measured: BTreeSet<String> = tests.iter().filter_map(measured).collect();
     let most = fields.max_results(PAGE, PAGE_MAX)?;
 
     let asked = Asked::of(&app, &caller)?;
@@ -385,16 +405,20 @@ async fn search(State(app): State<App>, Extension(caller): Extension<Caller>, fi
         for model in app.registry.logged_models(row.experiment.key()).await? {
             let metrics = tracking.model_metrics(&model.id).await?;
             let on_them = |metric: &ModelMetric| on.iter().any(|on| on.meets(metric));
-            let has_metric_test = tests.iter().any(|test| matches!(test, Test::Metric(..)));
-            let is_on = on.is_empty() || has_metric_test || metrics.iter().any(on_them);
-            if is_on && tests.iter().all(|test| test.holds(&model, &metrics, &on)) {
+            let is_on = on.is_empty() || !measured.is_empty() || metrics.iter().any(on_them);
+            // a condition on a metric holds for any value that was logged, not for the latest alone
+            let mut logged = metrics.clone();
+            for key in &measured {
+                logged.extend(tracking.model_history(&model.id, key).await?);
+            }
+            if is_on && tests.iter().all(|test| test.holds(&model, row.number, &logged, &on)) {
                 found.push((model, row.number, metrics));
             }
         }
     }
-    found.sort_by(|(a, _, of_a), (b, _, of_b)| {
+    found.sort_by(|(a, in_a, of_a), (b, in_b, of_b)| {
         let by_keys = by.iter().fold(Ordering::Equal, |before, by| {
-            before.then_with(|| by.value(a, of_a).order(&by.value(b, of_b), by.ascending.unwrap_or(true)))
+            before.then_with(|| by.value(a, *in_a, of_a).order(&by.value(b, *in_b, of_b), by.ascending.unwrap_or(true)))
         });
         by_keys.then_with(|| b.created_at.cmp(&a.created_at)).then_with(|| a.id.cmp(&b.id))
     });

@@ -5,7 +5,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use mainspring_registry::HistoryCursor;
+use mainspring_registry::{Error, HistoryCursor, Point};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -42,7 +42,9 @@ async fn log_metric((State(app), Extension(caller)): Handed, Payload(bytes): Pay
     let id = fields.run_id()?;
     let metric = logged::metric(&fields)?;
     asked.may_run("run.log", id).await?;
-    asked.tracking.log_metrics(id, &[metric]).await?;
+    let metrics = [metric];
+    logged::check_models(&app.registry, &metrics).await?;
+    asked.tracking.log_metrics(id, &metrics).await?;
     Ok(Json(json!({})))
 }
 
@@ -61,9 +63,24 @@ async fn history((State(app), Extension(caller)): Handed, fields: Fields) -> Res
     let limit = fields.max_results(HISTORY_MAX, HISTORY_MAX)?;
     let after = fields.text("page_token")?.filter(|text| !text.is_empty());
     let after = after.map(|text| token::read::<HistoryCursor>(text, (id, key))).transpose()?.unwrap_or_default();
-    let page = asked.tracking.history_by_time(id, key, after, limit).await?;
-    let next = page.next.map(|next| token::write(next, (id, key))).transpose()?;
-    answer(&Answer { metrics: page.points.iter().map(|point| Metric::of(key, point)).collect(), next_page_token: next })
+    let (points, next) = page(&asked, id, key, after, limit).await?;
+    let next = next.map(|next| token::write(next, (id, key))).transpose()?;
+    answer(&Answer { metrics: points.iter().map(|point| Metric::of(key, point)).collect(), next_page_token: next })
+}
+
+/// A page of a history. As with MLflow, a run that is not there has none.
+async fn page(
+    asked: &Asked<'_>,
+    run: &str,
+    key: &str,
+    after: HistoryCursor,
+    limit: usize,
+) -> Result<(Vec<Point>, Option<HistoryCursor>)> {
+    match asked.tracking.history_by_time(run, key, after, limit).await {
+        Ok(page) => Ok((page.points, page.next)),
+        Err(Error::NoRun(_)) => Ok((vec![], None)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[derive(Serialize)]
@@ -91,8 +108,8 @@ async fn history_in_bulk((State(app), Extension(caller)): Handed, fields: Fields
     let mut metrics = Vec::new();
     for run_id in runs {
         asked.may_run("run.read", run_id).await?;
-        let page = asked.tracking.history_by_time(run_id, key, HistoryCursor::default(), limit - metrics.len()).await?;
-        metrics.extend(page.points.iter().map(|point| MetricOfRun { metric: Metric::of(key, point), run_id }));
+        let (points, _) = page(&asked, run_id, key, HistoryCursor::default(), limit - metrics.len()).await?;
+        metrics.extend(points.iter().map(|point| MetricOfRun { metric: Metric::of(key, point), run_id }));
         if metrics.len() == limit {
             break;
         }
@@ -135,7 +152,11 @@ async fn sampled((State(app), Extension(caller)): Handed, fields: Fields) -> Res
     let mut metrics = Vec::new();
     for run_id in runs {
         asked.may_run("run.read", run_id).await?;
-        let points = asked.tracking.sampled(run_id, key, steps, most).await?;
+        let points = match asked.tracking.sampled(run_id, key, steps, most).await {
+            Ok(points) => points,
+            Err(Error::NoRun(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
         metrics.extend(points.iter().map(|point| MetricOfRun { metric: Metric::of(key, point), run_id }));
     }
     answer(&OfRuns { metrics })

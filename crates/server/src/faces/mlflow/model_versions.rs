@@ -64,8 +64,7 @@ async fn transition(
 ) -> Result<Json<Value>> {
     let (name, number) = (fields.required("name")?, version_number(&fields)?);
     let stage: VersionStage = fields.required("stage")?.parse()?;
-    let archive =
-        fields.flag("archive_existing_versions")?.ok_or_else(|| Refused::missing("archive_existing_versions"))?;
+    let archive = fields.flag("archive_existing_versions")?.unwrap_or_default();
     let others = match (archive, stage) {
         (false, _) => Others::Kept,
         (true, VersionStage::Staging | VersionStage::Production) => Others::Archived,

@@ -2,7 +2,7 @@
 //! joined. Those addresses are ours too.
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{post, put};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::UnderBothPrefixes;
 use super::artifacts::{Wanted, owner, refused};
 use super::error::{Refused, Result};
-use super::extract::Fields;
+use super::extract::{Fields, Path};
 use crate::app::App;
 use crate::http::Caller;
 

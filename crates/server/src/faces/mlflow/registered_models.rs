@@ -52,6 +52,7 @@ async fn rename(State(app): State<App>, Extension(caller): Extension<Caller>, fi
     let (name, new_name) = (fields.required("name")?, fields.required("new_name")?);
     caller.may(&app, "model.rename", "model", name).await?;
     caller.may(&app, "model.create", "model", new_name).await?;
+    caller.may(&app, "model.rename", "model", new_name).await?;
     let model = app.registry.rename_model(name, new_name, &caller.principal).await?;
     answer(&app.registry, model).await
 }

@@ -47,8 +47,9 @@ async fn create((State(app), Extension(caller)): Handed, fields: Fields) -> Resu
     let experiment = asked.experiment(id).await?;
     asked.may("run.start", &experiment.experiment.name).await?;
     let mut tags: std::collections::BTreeMap<String, String> = fields.pairs("tags")?.into_iter().collect();
-    for (key, value) in &tags {
-        limits::run_tag(key, value, "tags")?;
+    for (key, value) in &mut tags {
+        let kept = limits::run_tag(key, value, "tags")?.len();
+        value.truncate(kept);
     }
     let given = fields.text("run_name")?.filter(|name| !name.is_empty());
     let name = match (given, tags.get(NAME_TAG)) {

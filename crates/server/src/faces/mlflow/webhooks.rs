@@ -1,6 +1,6 @@
 //! Webhooks.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use mainspring_registry::{EventKind, NewWebhook, Tried, Webhook, WebhookEdit};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::UnderBothPrefixes;
 use super::error::{Refused, Result};
-use super::extract::Fields;
+use super::extract::{Fields, Path};
 use super::registered_models::page;
 use super::registry_search::{Page, cut};
 use crate::app::App;

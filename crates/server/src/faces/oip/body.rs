@@ -1,15 +1,13 @@
 //! A request's body over HTTP: its type, its encoding, and where the bytes of tensors begin.
 
-use std::io::Read;
-
 use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::error::Refused;
 use crate::faces::{BODY_BYTES_MAX, Refusal};
+use crate::http::{Encoding, Undecoded};
 
 /// The header that says how many bytes of a body are its JSON, when tensors follow as bytes.
 pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -20,13 +18,6 @@ pub(super) struct Form {
     /// How many bytes are the JSON, when others follow.
     pub(super) json_bytes: Option<usize>,
     encoding: Option<Encoding>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Encoding {
-    Gzip,
-    /// In the zlib format, as HTTP has it.
-    Deflate,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Form {
@@ -60,15 +51,7 @@ fn json_bytes(headers: &HeaderMap) -> Result<Option<usize>, Refused> {
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refused> {
-    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(None),
-        Some(b"gzip") => Ok(Some(Encoding::Gzip)),
-        Some(b"deflate") => Ok(Some(Encoding::Deflate)),
-        Some(_) => Err(Refused::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the content-encoding is not one this server reads; send gzip, deflate, or the body as it is",
-        )),
-    }
+    Encoding::of(headers).map_err(|unknown| Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, &unknown.to_string()))
 }
 
 impl Form {
@@ -81,23 +64,10 @@ impl Form {
     /// The body as its sender had it.
     pub(super) async fn decoded(self, body: Bytes) -> Result<Bytes, Refusal> {
         let Some(encoding) = self.encoding else { return Ok(body) };
-        // a small body may become a large one: that is not for the threads that answer
-        tokio::task::spawn_blocking(move || decode(&body, encoding))
-            .await
-            .map_err(|error| Refusal::Body(error.to_string()))?
+        encoding.decoded(body, BODY_BYTES_MAX).await.map_err(|undecoded| match undecoded {
+            Undecoded::TooLarge { most } => Refusal::TooLarge { most },
+            Undecoded::Broken(reason) => Refusal::Body(format!("it is not what its content-encoding says: {reason}")),
+            Undecoded::Unknown => Refusal::Body(undecoded.to_string()),
+        })
     }
-}
-
-fn decode(body: &[u8], encoding: Encoding) -> Result<Bytes, Refusal> {
-    let most = BODY_BYTES_MAX as u64 + 1;
-    let mut plain = Vec::new();
-    let read = match encoding {
-        Encoding::Gzip => MultiGzDecoder::new(body).take(most).read_to_end(&mut plain),
-        Encoding::Deflate => ZlibDecoder::new(body).take(most).read_to_end(&mut plain),
-    };
-    read.map_err(|error| Refusal::Body(format!("it is not what its content-encoding says: {error}")))?;
-    if plain.len() > BODY_BYTES_MAX {
-        return Err(Refusal::TooLarge { most: BODY_BYTES_MAX });
-    }
-    Ok(plain.into())
 }

@@ -17,6 +17,7 @@ mod infer;
 mod json;
 mod metadata;
 mod output;
+mod path;
 mod question;
 mod repository;
 mod request;

@@ -1,5 +1,6 @@
 //! From tensors to a question.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use mainspring_features::Value;
@@ -78,6 +79,11 @@ fn given(mut inputs: Vec<Input<'_>>, plan: &Plan, rows: usize) -> Result<Given, 
         && inputs.iter().zip(&plan.inputs).all(|(tensor, planned)| tensor.name == planned.name);
     if in_order && let Some(numbers) = numbers(inputs.iter(), plan, rows) {
         return Ok(Given::Numbers(numbers));
+    }
+    for tensor in &mut inputs {
+        if let Some(known) = plan.meant(&tensor.name) {
+            tensor.name = Cow::Owned(known.to_owned());
+        }
     }
     let mut tensors: HashMap<&str, &Input<'_>> = HashMap::with_capacity(inputs.len());
     for tensor in &inputs {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -17,6 +17,7 @@ use serde_json::json;
 use super::body::{Form, JSON_LENGTH};
 use super::error::Refused;
 use super::infer::{Inferred, same_version};
+use super::path::Path;
 use super::{configuration, metadata, response, statistics, wire};
 use crate::faces::{BODY_BYTES_MAX, Refusal, Served, body};
 use crate::http::Caller;

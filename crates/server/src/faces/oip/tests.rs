@@ -291,3 +291,37 @@ async fn named_numbers_are_checked_as_they_are_in_json() {
     assert_eq!(answered.status, 400);
     assert!(answered.body["error"].as_str().unwrap().contains("element 0 is 0.5, the model takes int64"));
 }
+
+#[tokio::test]
+async fn a_name_with_spaces_means_the_input_that_has_underscores_in_their_place() {
+    let faces = faces().await;
+    let deployed = faces.engine.endpoint("fare").unwrap().deployed();
+    let mut plan = deployed.plan.clone();
+    plan.inputs[1].name = "seats_(all)".into();
+    let plan = mainspring_serve::Plan::new(plan.fields, plan.inputs, plan.features);
+    let given = |name: &str| {
+        let mut inputs = named();
+        inputs[1]["name"] = name.into();
+        let body = request(&inputs);
+        let read = wire::read(body.as_bytes(), None).unwrap();
+        question::of(read.inputs, None, &plan, "fare", 100).map(|question| question.rows)
+    };
+
+    assert_eq!(given("seats_(all)").unwrap(), 2);
+    assert_eq!(given("seats (all)").unwrap(), 2);
+    assert!(given("seats  (all)").unwrap_err().to_string().contains("no input `seats  (all)`"));
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_refused_as_the_protocol_writes_errors() {
+    let faces = faces().await;
+
+    for answered in [
+        faces.get("/v2/models/%E4").await,
+        faces.get("/v2/models/fare/versions/%E4").await,
+        faces.post("/v2/models/%E4/infer", request(&named())).await,
+    ] {
+        assert_eq!(answered.status, 400);
+        assert!(answered.body["error"].as_str().unwrap().contains("UTF-8"), "{:?}", answered.body);
+    }
+}

@@ -6,6 +6,7 @@ use axum::http;
 use futures::{Stream, StreamExt};
 use hyper::body::Incoming;
 use mainspring_catalog::Principal;
+use mainspring_serve::ErrorKind;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::Grpc;
@@ -95,6 +96,13 @@ async fn answer(
 }
 
 impl Inference {
+    fn is_ready(&self, caller: &Principal, model: &str, version: &str) -> Result<bool, Refusal> {
+        let endpoint = self.served.endpoint(Some(caller), "endpoint.read", model)?;
+        let deployed = endpoint.deployed();
+        same_version(&endpoint, &deployed, named(version))?;
+        Ok(deployed.live.is_some())
+    }
+
     fn described(&self, caller: &Principal, model: &str, version: &str) -> Result<metadata::Metadata, Refusal> {
         let endpoint = self.served.endpoint(Some(caller), "endpoint.read", model)?;
         let deployed = endpoint.deployed();
@@ -116,10 +124,14 @@ impl GrpcInferenceService for Inference {
     async fn model_ready(&self, request: Request<ModelReadyRequest>) -> Answered<ModelReadyResponse> {
         let caller = caller(&request)?;
         let ModelReadyRequest { name, version } = request.into_inner();
-        let endpoint = self.served.endpoint(Some(&caller.principal), "endpoint.read", &name)?;
-        let deployed = endpoint.deployed();
-        same_version(&endpoint, &deployed, named(&version)).map_err(Refusal::from)?;
-        Ok(Response::new(ModelReadyResponse { ready: deployed.live.is_some() }))
+        match self.is_ready(&caller.principal, &name, &version) {
+            Ok(ready) => Ok(Response::new(ModelReadyResponse { ready })),
+            // one that is not there is not ready: over HTTP, too, a client's answer is false
+            Err(Refusal::Serve(error)) if error.kind() == ErrorKind::NotFound => {
+                Ok(Response::new(ModelReadyResponse { ready: false }))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     async fn server_metadata(&self, _: Request<ServerMetadataRequest>) -> Answered<ServerMetadataResponse> {

@@ -1,0 +1,2 @@
+SELECT ordinal, run, key, step, value, at FROM metrics
+ORDER BY ordinal
