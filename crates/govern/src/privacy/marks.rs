@@ -233,6 +233,7 @@ expressions:
 task: regression
 observations:
   from: orders
+  at: at
   label: cents
 features: [amount, shop_counts.*, last_amount, share]
 split: {by: random}
