@@ -63,6 +63,8 @@ pub struct Parts {
     pub hosts: Arc<AllowedHosts>,
     /// Told when what is applied, asked for or live has changed, so that nobody waits for the next look.
     pub changed: Arc<Notify>,
+    /// Tells all who wait that the server has looked at the catalog, and has followed what it could.
+    pub looked: Arc<Notify>,
 }
 
 impl App {

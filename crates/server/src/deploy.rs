@@ -12,12 +12,8 @@ use crate::http::Problem;
 
 /// How long a version may take to stand behind its endpoint: it is read, checked and compiled.
 const UP_WITHIN: Duration = Duration::from_secs(20);
-/// How often it is looked whether it does.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long the layers may take to follow what was applied: they are made anew from it, which takes milliseconds.
 const APPLIED_WITHIN: Duration = Duration::from_secs(10);
-/// How often it is looked whether they have: each look reads the project from the catalog.
-const LOOK_AT_APPLIED_EVERY: Duration = Duration::from_millis(50);
 
 impl App {
     /// Puts a model behind an endpoint, and waits until it answers. Whoever calls this has asked the policy whether the caller
@@ -54,26 +50,29 @@ impl App {
     /// # Errors
     /// A [`Problem`] when the catalog fails, or the server cannot take up what is applied.
     pub async fn applied_layers(&self) -> Result<Arc<Layers>, Problem> {
-        let mut has_asked = false;
-        let begun = tokio::time::Instant::now();
-        loop {
-            let layers = self.layers();
-            if self.is_applied(&layers.project).await.map_err(|error| Problem::internal(&error))? {
-                return Ok(layers);
+        let followed = tokio::time::timeout(APPLIED_WITHIN, async {
+            let mut has_asked = false;
+            loop {
+                let looked = self.looked.notified();
+                let layers = self.layers();
+                if self.is_applied(&layers.project).await.map_err(|error| Problem::internal(&error))? {
+                    return Ok(layers);
+                }
+                // once: what cannot be taken up now is tried again only as often as the server looks by itself
+                if !has_asked {
+                    self.changed.notify_one();
+                    has_asked = true;
+                }
+                looked.await;
             }
-            if begun.elapsed() >= APPLIED_WITHIN {
-                return Err(Problem::unavailable(format!(
-                    "the server has not taken up the project `{}` as it was applied last, and does not go on with the one \
-                     before; its log says why, `mainspring validate` what is wrong with the folder",
-                    layers.project.file.project
-                )));
-            }
-            if !has_asked {
-                self.changed.notify_one();
-                has_asked = true;
-            }
-            tokio::time::sleep(LOOK_AT_APPLIED_EVERY).await;
-        }
+        });
+        followed.await.unwrap_or_else(|_| {
+            Err(Problem::unavailable(format!(
+                "the server has not taken up the project `{}` as it was applied last, and does not go on with the one \
+                 before; its log says why, `mainspring validate` what is wrong with the folder",
+                self.layers().project.file.project
+            )))
+        })
     }
 
     /// Whether a project is what the catalog has: what was applied last, with the endpoints that were asked for.
@@ -88,8 +87,12 @@ impl App {
     async fn followed(&self, is_so: impl Fn() -> bool) {
         self.changed.notify_one();
         let waited = tokio::time::timeout(UP_WITHIN, async {
-            while !is_so() {
-                tokio::time::sleep(LOOK_EVERY).await;
+            loop {
+                let looked = self.looked.notified();
+                if is_so() {
+                    return;
+                }
+                looked.await;
             }
         });
         if waited.await.is_err() {

@@ -86,6 +86,7 @@ pub async fn start(folder: &Path, logged: bool) -> anyhow::Result<Ours> {
         hosts: Arc::new(AllowedHosts::new(address, &[])),
         webhooks,
         changed: Arc::default(),
+        looked: Arc::default(),
         row_limits: RowLimits::default(),
     });
     tokio::spawn(mainspring_server::serve(app.clone(), listener, std::future::pending()));

@@ -133,7 +133,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
     stores.lineage_metrics.register(&mut metrics);
     let reach = if stores.config.allow_private_webhooks { Reach::Anywhere } else { Reach::Public };
     let webhooks = WebhookSender::new(stores.registry.clone(), reach);
-    let changed = Arc::new(Notify::new());
+    let (changed, looked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let app = App::new(Parts {
         catalog: stores.catalog.clone(),
         lake: stores.lake.clone(),
@@ -147,6 +147,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
         hosts: Arc::new(AllowedHosts::new(address, &[])),
         webhooks: webhooks.clone(),
         changed: changed.clone(),
+        looked: looked.clone(),
     });
     engine.refresh(&sources(stores, &layers.load())).await;
 
@@ -154,7 +155,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
     let keys = stores.identity.keep_fresh();
     let webhooks = tokio::spawn(webhooks.run());
     let landing = tokio::spawn(land_pushed(layers.clone()));
-    let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project, changed));
+    let following = tokio::spawn(follow(stores.clone(), online, layers, engine, project, changed, looked));
     let courier = stores.courier()?.map(|courier| tokio::spawn(courier.run()));
     let (stop, stopped) = watch::channel(false);
     let until = |mut stopped: watch::Receiver<bool>| async move {
@@ -247,6 +248,7 @@ async fn follow(
     engine: Arc<ServeEngine>,
     mut project: Arc<Project>,
     changed: Arc<Notify>,
+    looked: Arc<Notify>,
 ) {
     let mut ticks = tokio::time::interval(FOLLOW);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -269,6 +271,7 @@ async fn follow(
             Err(failure) => tracing::warn!(?failure, "the catalog does not answer"),
         }
         engine.refresh(&sources(&stores, &layers.load())).await;
+        looked.notify_waiters();
     }
 }
 

@@ -144,7 +144,7 @@ impl FileStore {
 fn joined(store: FileStore, keys: Vec<Path>) -> BoxStream<'static, std::io::Result<Bytes>> {
     let content = futures::stream::iter(keys).then(move |key| {
         let store = store.clone();
-        async move { store.content_of(&key).await.map(|file| file.content) }
+        async move { store.content_of(&key, None).await.map(|file| file.content) }
     });
     content.map_err(std::io::Error::other).try_flatten().boxed()
 }

@@ -125,15 +125,7 @@ impl FileStore {
     /// # Errors
     /// [`Error::NoFile`], [`Error::FilePath`] when a symbolic link is on the way, or when the store fails.
     pub async fn read(&self, path: &FilePath) -> Result<FileRead> {
-        self.refuse_links(path).await?;
-        if path.is_root() {
-            return Err(Error::NoFile(path.to_string()));
-        }
-        match self.content_of(&path.key()?).await {
-            Ok(file) => Ok(file),
-            Err(error) if is_missing(&error) => Err(Error::NoFile(path.to_string())),
-            Err(error) => Err(storage("reading", path)(error)),
-        }
+        self.read_of(path, None).await
     }
 
     /// Opens a part of a file, from one byte up to another.
@@ -141,40 +133,38 @@ impl FileStore {
     /// # Errors
     /// As [`read`](Self::read); also when the part does not begin within the file.
     pub async fn read_range(&self, path: &FilePath, range: Range<u64>) -> Result<FileRead> {
+        self.read_of(path, Some(GetRange::Bounded(range))).await
+    }
+
+    async fn read_of(&self, path: &FilePath, range: Option<GetRange>) -> Result<FileRead> {
         self.refuse_links(path).await?;
         if path.is_root() {
             return Err(Error::NoFile(path.to_string()));
         }
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let found = match self.store.get_opts(&path.key()?, options).await {
-            Ok(found) => found,
-            Err(error) if is_missing(&error) => return Err(Error::NoFile(path.to_string())),
-            Err(error) => return Err(storage("reading", path)(error)),
-        };
+        match self.content_of(&path.key()?, range).await {
+            Ok(file) => Ok(file),
+            Err(error) if is_missing(&error) => Err(Error::NoFile(path.to_string())),
+            Err(error) => Err(storage("reading", path)(error)),
+        }
+    }
+
+    /// Opens what lies under a key, or a part of it.
+    pub(super) async fn content_of(
+        &self,
+        key: &object_store::path::Path,
+        range: Option<GetRange>,
+    ) -> object_store::Result<FileRead> {
+        let found = self.store.get_opts(key, GetOptions { range, ..GetOptions::default() }).await?;
         let Range { start, end } = found.range;
         let bytes = end - start;
         let content = match found.payload {
             GetResultPayload::File(mut file, _) => {
                 // moves a number within the system; nothing waits for the disk
-                file.seek(SeekFrom::Start(start)).map_err(failed("reading", path))?;
+                file.seek(SeekFrom::Start(start))
+                    .map_err(|error| object_store::Error::Generic { store: "files", source: Box::new(error) })?;
                 let mut file = tokio::fs::File::from_std(file);
                 file.set_max_buf_size(READ_BYTES);
                 ReaderStream::with_capacity(file.take(bytes), READ_BYTES).boxed()
-            }
-            GetResultPayload::Stream(stream) => stream.map_err(std::io::Error::other).boxed(),
-        };
-        Ok(FileRead { bytes, content })
-    }
-
-    /// Opens what lies under a key.
-    pub(super) async fn content_of(&self, key: &object_store::path::Path) -> object_store::Result<FileRead> {
-        let found = self.store.get(key).await?;
-        let bytes = found.meta.size;
-        let content = match found.payload {
-            GetResultPayload::File(file, _) => {
-                let mut file = tokio::fs::File::from_std(file);
-                file.set_max_buf_size(READ_BYTES);
-                ReaderStream::with_capacity(file, READ_BYTES).boxed()
             }
             GetResultPayload::Stream(stream) => stream.map_err(std::io::Error::other).boxed(),
         };

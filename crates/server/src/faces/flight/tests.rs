@@ -106,6 +106,7 @@ async fn app(folder: &std::path::Path) -> App {
         metrics: Arc::default(),
         started_at: Timestamp::now(),
         changed: Arc::default(),
+        looked: Arc::default(),
         row_limits: RowLimits::declared(&limits).unwrap(),
         hosts: Arc::new(AllowedHosts::new("127.0.0.1:1".parse().unwrap(), &[])),
     })
