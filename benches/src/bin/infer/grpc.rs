@@ -1,9 +1,12 @@
 //! gRPC at as little cost as it can have: the frames of a call are made beforehand, but for the number of their stream, and
 //! of the answer only their kinds and lengths are looked at (RFC 9113, RFC 7541).
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
+use hdrhistogram::Histogram;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -103,7 +106,14 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A connection on which one call is under way at a time.
+/// A call that waits for its answer.
+struct Asked {
+    at: Instant,
+    /// Bytes of messages.
+    answered: usize,
+}
+
+/// A connection.
 pub struct Channel {
     next: u32,
     /// What may still be sent before the server says more.
@@ -136,36 +146,76 @@ impl Channel {
         Ok(channel)
     }
 
-    pub async fn exchange(&mut self, stream: &mut TcpStream, call: &Call) -> anyhow::Result<()> {
-        while self.window < call.data_bytes {
-            self.frame(stream).await?;
+    /// Keeps so many calls under way until a time comes, and then waits for those that still are.
+    pub async fn drive(
+        &mut self,
+        stream: &mut TcpStream,
+        call: &Call,
+        calls: usize,
+        until: Instant,
+        latency: &mut Histogram<u64>,
+    ) -> anyhow::Result<()> {
+        let mut under_way: HashMap<u32, Asked> = HashMap::with_capacity(calls);
+        let mut frames = Vec::new();
+        loop {
+            let now = Instant::now();
+            let is_over = now >= until;
+            frames.clear();
+            while !is_over && under_way.len() < calls && self.window >= call.data_bytes {
+                under_way.insert(self.begin(call, &mut frames), Asked { at: now, answered: 0 });
+            }
+            stream.write_all(&frames).await?;
+            if is_over && under_way.is_empty() {
+                return Ok(());
+            }
+            self.hear(stream, &mut under_way, latency).await?;
+            while self.has_frame() {
+                self.hear(stream, &mut under_way, latency).await?;
+            }
         }
+    }
+
+    /// Appends the frames of a call; the number of its stream.
+    fn begin(&mut self, call: &Call, frames: &mut Vec<u8>) -> u32 {
         let number = self.next;
         self.next += 2;
-        let mut frames = call.frames.clone();
-        for at in &call.numbers {
-            frames[*at..*at + 4].copy_from_slice(&number.to_be_bytes());
-        }
         self.window -= call.data_bytes;
-        stream.write_all(&frames).await?;
-        let mut answered = 0;
-        loop {
-            let frame = self.frame(stream).await?;
-            if frame.stream != number {
-                continue;
-            }
-            match frame.kind {
-                DATA => answered += frame.payload,
-                HEADERS if frame.flags & END_STREAM != 0 => {
-                    if answered <= 5 {
-                        bail!("the call failed: no message came before its end");
-                    }
-                    return Ok(());
-                }
-                HEADERS | WINDOW_UPDATE => {}
-                kind => bail!("the server ended the call with a frame of kind {kind}"),
-            }
+        let first = frames.len();
+        frames.extend(&call.frames);
+        for at in &call.numbers {
+            frames[first + at..first + at + 4].copy_from_slice(&number.to_be_bytes());
         }
+        number
+    }
+
+    /// Reads a frame of the calls that are under way.
+    async fn hear(
+        &mut self,
+        stream: &mut TcpStream,
+        under_way: &mut HashMap<u32, Asked>,
+        latency: &mut Histogram<u64>,
+    ) -> anyhow::Result<()> {
+        let frame = self.frame(stream).await?;
+        let Some(asked) = under_way.get_mut(&frame.stream) else { return Ok(()) };
+        match frame.kind {
+            DATA => asked.answered += frame.payload,
+            HEADERS if frame.flags & END_STREAM != 0 => {
+                if asked.answered <= 5 {
+                    bail!("the call failed: no message came before its end");
+                }
+                latency.saturating_record(u64::try_from(asked.at.elapsed().as_nanos())?);
+                under_way.remove(&frame.stream);
+            }
+            HEADERS | WINDOW_UPDATE => {}
+            kind => bail!("the server ended the call with a frame of kind {kind}"),
+        }
+        Ok(())
+    }
+
+    /// Whether a whole frame has been read already.
+    fn has_frame(&self) -> bool {
+        let payload = u32::from_be_bytes([0, self.buffer[0], self.buffer[1], self.buffer[2]]) as usize;
+        self.filled >= 9 + payload
     }
 
     /// Reads a frame, and does what it asks of the connection.

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use hdrhistogram::Histogram;
 pub use mainspring_benches::load::Measured;
 use mainspring_benches::load::{answer, latencies, post};
@@ -16,7 +15,10 @@ use super::grpc;
 #[derive(Clone)]
 pub enum Call {
     Http(Vec<u8>),
+    /// By gRPC, one call at a time on each connection.
     Grpc(grpc::Call),
+    /// By gRPC as one client does it: all calls that are under way share its channel, which is one connection.
+    Channel(grpc::Call),
 }
 
 impl Call {
@@ -31,36 +33,36 @@ impl Call {
     }
 }
 
-/// Drives a server for a time.
-pub async fn drive(address: SocketAddr, call: &Call, connections: usize, time: Duration) -> anyhow::Result<Measured> {
+/// Drives a server for a time, with so many calls under way.
+pub async fn drive(address: SocketAddr, call: &Call, calls: usize, time: Duration) -> anyhow::Result<Measured> {
     let started = Instant::now();
     let until = started + time;
-    let tasks: Vec<_> = (0..connections).map(|_| tokio::spawn(connection(address, call.clone(), until))).collect();
-    Measured::gathered(started, tasks).await
+    let (connections, calls) = if let Call::Channel(_) = call { (1, calls) } else { (calls, 1) };
+    let tasks = (0..connections).map(|_| tokio::spawn(connection(address, call.clone(), calls, until)));
+    Measured::gathered(started, tasks.collect()).await
 }
 
-async fn connection(address: SocketAddr, call: Call, until: Instant) -> anyhow::Result<Histogram<u64>> {
+async fn connection(address: SocketAddr, call: Call, calls: usize, until: Instant) -> anyhow::Result<Histogram<u64>> {
     let mut latency = latencies()?;
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut buffer = vec![0; 64 * 1024];
-    let mut channel = match &call {
-        Call::Http(_) => None,
-        Call::Grpc(_) => Some(grpc::Channel::over(&mut stream).await?),
-    };
-    loop {
-        let sent = Instant::now();
-        if sent >= until {
-            return Ok(latency);
-        }
-        match (&call, &mut channel) {
-            (Call::Grpc(call), Some(channel)) => channel.exchange(&mut stream, call).await?,
-            (Call::Http(request), _) => {
-                stream.write_all(request).await?;
+    match call {
+        Call::Http(request) => {
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                let sent = Instant::now();
+                if sent >= until {
+                    break;
+                }
+                stream.write_all(&request).await?;
                 answer(&mut stream, &mut buffer).await?;
+                latency.saturating_record(u64::try_from(sent.elapsed().as_nanos())?);
             }
-            (Call::Grpc(_), None) => bail!("a gRPC call needs a channel"),
         }
-        latency.saturating_record(u64::try_from(sent.elapsed().as_nanos())?);
+        Call::Grpc(call) | Call::Channel(call) => {
+            let mut channel = grpc::Channel::over(&mut stream).await?;
+            channel.drive(&mut stream, &call, calls, until, &mut latency).await?;
+        }
     }
+    Ok(latency)
 }
