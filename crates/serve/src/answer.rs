@@ -16,7 +16,7 @@ pub struct Answer {
     /// One for each row, ordered by time.
     pub ids: Vec<Uuid>,
     /// What the model answered, shape `[rows, outputs]`; or the fallback, shape `[rows]`.
-    pub(crate) scores: Arc<[f64]>,
+    pub(crate) scores: Vec<f64>,
     /// Whether the scores are the fallback.
     pub(crate) is_fallback: bool,
 }

@@ -198,7 +198,7 @@ impl Endpoint {
             deployed,
             degraded: is_fallback || worked.without_features.is_some(),
             ids: identifiers(predicted_at, question.rows),
-            scores: worked.scores.into(),
+            scores: worked.scores,
             is_fallback,
         };
         self.metrics.rows.inc_by(question.rows as u64);
@@ -206,16 +206,16 @@ impl Endpoint {
         // Log.
         if declared.log.enabled {
             let entry = Entry {
-                deployed: Arc::clone(&answer.deployed),
+                deployed: &answer.deployed,
                 question,
-                ids: answer.ids.clone(),
+                ids: &answer.ids,
                 features: worked.features,
-                scores: Arc::clone(&answer.scores),
+                scores: &answer.scores,
                 is_fallback,
                 degraded: answer.degraded,
                 predicted_at,
                 as_of,
-                caller: caller.clone(),
+                caller,
                 latency_us: micros(started.elapsed()).cast_signed(),
             };
             if self.log.push(entry, declared.log.queue as usize) == Pushed::Shed {

@@ -1,4 +1,4 @@
-//! The columns of a prediction log, and how entries become them.
+//! The columns of a prediction log, and how answered rows become them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,12 +13,9 @@ use arrow::error::ArrowError;
 use mainspring_catalog::Principal;
 use mainspring_features::{Value, array_of, arrow_type};
 use mainspring_spec::{DataType, PREDICTION_LOG_COLUMNS};
-use uuid::Uuid;
 
-use crate::answer::prediction;
-use crate::deployed::Deployed;
+use super::lot::Lot;
 use crate::plan::{InputFrom, Plan};
-use crate::{Given, Question};
 
 /// The column under which a request field or feature is logged: its own name, unless that is taken.
 #[must_use]
@@ -26,77 +23,9 @@ pub fn log_column(name: &str) -> String {
     if PREDICTION_LOG_COLUMNS.contains(&name) { format!("input_{name}") } else { name.to_owned() }
 }
 
-/// An answered request.
-pub(crate) struct Entry {
-    pub(crate) deployed: Arc<Deployed>,
-    pub(crate) question: Arc<Question>,
-    pub(crate) ids: Vec<Uuid>,
-    /// Shape `[rows, features]`; empty when none were looked up.
-    pub(crate) features: Vec<Value>,
-    pub(crate) scores: Arc<[f64]>,
-    pub(crate) is_fallback: bool,
-    pub(crate) degraded: bool,
-    pub(crate) predicted_at: i64,
-    pub(crate) as_of: i64,
-    pub(crate) caller: Principal,
-    pub(crate) latency_us: i64,
-}
-
-impl Entry {
-    pub(crate) fn rows(&self) -> usize {
-        self.ids.len()
-    }
-
-    pub(super) fn columns(&self) -> &Arc<LogColumns> {
-        &self.deployed.columns
-    }
-
-    /// The value of a logged column in a row.
-    fn value(&self, row: usize, source: Source) -> Value {
-        let plan = &self.deployed.plan;
-        let at = |values: &[Value], width: usize, place: usize| values.get(row * width + place).cloned();
-        let found = match (&self.question.given, source) {
-            (Given::Fields(fields), Source::Field { field, .. }) => at(fields, plan.fields.len(), field),
-            (Given::Fields(_), Source::Input { input, .. }) => match plan.inputs[input].from {
-                InputFrom::Feature(feature) => at(&self.features, plan.features.len(), feature),
-                InputFrom::Field(_) => None,
-            },
-            (Given::Inputs(values), Source::Field { input: Some(input), .. } | Source::Input { input }) => {
-                at(values, plan.inputs.len(), input)
-            }
-            (Given::Numbers(numbers), Source::Field { input: Some(input), .. } | Source::Input { input }) => {
-                let number = numbers.get(row * plan.inputs.len() + input).copied();
-                number.map(|number| named(number, &plan.inputs[input]))
-            }
-            (Given::Inputs(_) | Given::Numbers(_), Source::Field { input: None, .. }) => None,
-        };
-        found.unwrap_or_default()
-    }
-}
-
-/// What a number given for an input stands for.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked, or saturating as it should")]
-fn named(number: f64, input: &crate::PlannedInput) -> Value {
-    if number.is_nan() {
-        return Value::Null;
-    }
-    if let Some(categories) = &input.categories {
-        let known = (number >= 0.0 && number.fract() == 0.0).then(|| categories.get(number as usize)).flatten();
-        return known.map_or(Value::Null, |text| Value::Text(text.as_str().into()));
-    }
-    match input.data_type {
-        DataType::Bool => Value::Bool(number != 0.0),
-        DataType::Int64 => Value::Int(number as i64),
-        DataType::Float64 => Value::Float(number),
-        DataType::Timestamp => Value::Timestamp(number as i64),
-        DataType::Date => Value::Date(number as i32),
-        DataType::String => Value::Null,
-    }
-}
-
 /// Where a logged column's values are.
 #[derive(Debug, Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     /// A request field, which may also be an input.
     Field { field: usize, input: Option<usize> },
     /// An input that is no field.
@@ -142,14 +71,15 @@ impl LogColumns {
         Self { schema: Arc::new(Schema::new(fields)), sources }
     }
 
-    /// The entries, which all have these columns, as a batch.
-    pub(super) fn batch(&self, endpoint: &str, entries: &[Entry]) -> Result<RecordBatch, ArrowError> {
-        let mut columns = fixed_columns(endpoint, entries);
-        let are_numbers = entries.iter().all(|entry| matches!(entry.question.given, Given::Numbers(_)));
-        let plan = entries.first().filter(|_| are_numbers).map(|entry| &entry.deployed.plan);
+    /// The rows of lots, which all have these columns, as a batch.
+    pub(super) fn batch(&self, endpoint: &str, lots: &[Lot]) -> Result<RecordBatch, ArrowError> {
+        let mut columns = fixed_columns(endpoint, lots);
+        let numbers: Option<Vec<&[f64]>> = lots.iter().map(Lot::numbers).collect();
+        let plan = lots.first().map(|lot| &lot.deployed().plan).filter(|_| numbers.is_some());
         let number_of = |(source, data_type): &(Source, DataType)| number_input(*source, *data_type, plan?);
         let inputs: Vec<usize> = self.sources.iter().filter_map(number_of).collect();
-        let mut numbers = numbers_of(&inputs, entries).into_iter();
+        let width = plan.map_or(0, |plan| plan.inputs.len());
+        let mut numbers = numbers_of(&inputs, width, &numbers.unwrap_or_default()).into_iter();
         for column in &self.sources {
             if number_of(column).is_some()
                 && let Some(numbers) = numbers.next()
@@ -158,9 +88,9 @@ impl LogColumns {
                 continue;
             }
             let (source, data_type) = column;
-            let values: Vec<Value> = entries
+            let values: Vec<Value> = lots
                 .iter()
-                .flat_map(|entry| (0..entry.rows()).map(|row| fitting(entry.value(row, *source), *data_type)))
+                .flat_map(|lot| (0..lot.rows()).map(|row| fitting(lot.value(row, *source), *data_type)))
                 .collect();
             columns.push(array_of(&values, *data_type));
         }
@@ -177,16 +107,13 @@ fn number_input(source: Source, data_type: DataType, plan: &Plan) -> Option<usiz
     is_number.then_some(input)
 }
 
-/// The columns of inputs, from requests that brought numbers: one pass over the requests, which lie all over the memory.
-fn numbers_of(inputs: &[usize], entries: &[Entry]) -> Vec<Float64Array> {
-    let rows = entries.iter().map(Entry::rows).sum();
+/// The columns of inputs, from rows of so many numbers: lot by lot, so that one is read from the cache for all but the first.
+fn numbers_of(inputs: &[usize], width: usize, lots: &[&[f64]]) -> Vec<Float64Array> {
+    let rows = lots.iter().map(|numbers| numbers.len() / width.max(1)).sum();
     let mut columns: Vec<Vec<f64>> = inputs.iter().map(|_| Vec::with_capacity(rows)).collect();
-    for entry in entries {
-        let Given::Numbers(numbers) = &entry.question.given else { continue };
-        for row in numbers.chunks_exact(entry.deployed.plan.inputs.len().max(1)) {
-            for (column, input) in columns.iter_mut().zip(inputs) {
-                column.push(row[*input]);
-            }
+    for numbers in lots {
+        for (column, input) in columns.iter_mut().zip(inputs) {
+            column.extend(numbers.iter().skip(*input).step_by(width.max(1)));
         }
     }
     columns.into_iter().map(nullable).collect()
@@ -221,7 +148,7 @@ fn fitting(value: Value, data_type: DataType) -> Value {
     }
 }
 
-fn fixed_columns(endpoint: &str, entries: &[Entry]) -> Vec<ArrayRef> {
+fn fixed_columns(endpoint: &str, lots: &[Lot]) -> Vec<ArrayRef> {
     let times = || TimestampMicrosecondBuilder::new().with_timezone("UTC");
     let (mut ids, mut predicted_at, mut as_of) = (StringBuilder::new(), times(), times());
     let (mut endpoints, mut models, mut versions) = (StringBuilder::new(), StringBuilder::new(), Int64Builder::new());
@@ -229,24 +156,26 @@ fn fixed_columns(endpoint: &str, entries: &[Entry]) -> Vec<ArrayRef> {
     let (mut values, mut classes, mut shares, mut given) =
         (Float64Builder::new(), StringBuilder::new(), StringBuilder::new(), BooleanBuilder::new());
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    for entry in entries {
-        let live = entry.deployed.live.as_ref().filter(|_| !entry.is_fallback);
-        let caller = entry.caller.to_string();
-        for (row, id) in entry.ids.iter().enumerate() {
+    for lot in lots {
+        let live = lot.deployed().live.as_ref().filter(|_| !lot.is_fallback());
+        let version = live.and_then(|live| i64::try_from(live.version).ok());
+        let names: Vec<String> = lot.callers.iter().map(Principal::to_string).collect();
+        let requests = lot.requests.iter().flat_map(|request| std::iter::repeat_n(request, request.rows));
+        for (row, (id, request)) in lot.ids.iter().zip(requests).enumerate() {
             ids.append_value(id.as_hyphenated().encode_lower(&mut text));
-            predicted_at.append_value(entry.predicted_at);
-            as_of.append_value(entry.as_of);
+            predicted_at.append_value(request.predicted_at);
+            as_of.append_value(request.as_of);
             endpoints.append_value(endpoint);
             models.append_option(live.map(|live| live.model.as_str()));
-            versions.append_option(live.and_then(|live| i64::try_from(live.version).ok()));
-            callers.append_value(&caller);
-            latencies.append_value(entry.latency_us);
-            degraded.append_value(entry.degraded);
-            let answer = prediction(&entry.deployed, entry.is_fallback, &entry.scores, row);
+            versions.append_option(version);
+            callers.append_value(&names[request.caller]);
+            latencies.append_value(request.latency_us);
+            degraded.append_value(request.degraded);
+            let answer = lot.prediction(row);
             values.append_value(answer.value);
             classes.append_option(answer.class);
             shares.append_option(answer.probabilities.and_then(|shares| serde_json::to_string(shares).ok()));
-            given.append_value(!matches!(entry.question.given, Given::Fields(_)));
+            given.append_value(lot.inputs_given());
         }
     }
     vec![

@@ -13,13 +13,15 @@
 //! most the last second; a failing lake loses nothing until the queue is full, and what is shed then is counted.
 
 mod columns;
+mod lot;
 mod queue;
 mod runtime;
 mod sink;
 mod writer;
 
+pub(crate) use columns::LogColumns;
 pub use columns::log_column;
-pub(crate) use columns::{Entry, LogColumns};
+pub(crate) use lot::Entry;
 pub(crate) use queue::{LogQueue, Pushed, queue};
 pub(crate) use runtime::LogRuntime;
 pub use sink::{LakeSink, LogBatch, LogSink, SinkError, table_of};

@@ -1,6 +1,6 @@
 //! The bounded way from requests to the writer. Bounded in rows, not in requests, because rows are what memory holds.
 //!
-//! Putting an entry in takes a lock for a moment. The writer is woken for the first entry of a batch and for the one that
+//! Putting an entry in takes a lock for as long as copying its rows to the lot of the last ones like them. The writer is woken for the first entry of a batch and for the one that
 //! fills it, not for those between: waking a task costs more than scoring a row.
 
 use std::collections::VecDeque;
@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use super::columns::Entry;
+use super::lot::{Entry, Lot};
+
+/// Among how many lots one is looked for that takes an entry.
+const KINDS: usize = 4;
 
 /// Counts shared by both ends.
 #[derive(Debug, Default)]
@@ -43,9 +46,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Held {
-    entries: VecDeque<Entry>,
+    lots: VecDeque<Lot>,
     rows: usize,
-    /// To be told once all entries that are held now are committed.
+    /// To be told once all rows that are held now are committed.
     asked: Vec<oneshot::Sender<()>>,
     closed: bool,
     writer_gone: bool,
@@ -53,7 +56,7 @@ struct Held {
 
 /// What the writer takes at a time.
 pub(crate) struct Taken {
-    pub(crate) entries: VecDeque<Entry>,
+    pub(crate) lots: VecDeque<Lot>,
     /// To be told once these are committed.
     pub(crate) asked: Vec<oneshot::Sender<()>>,
     /// Whether more may come.
@@ -75,8 +78,11 @@ pub(crate) fn queue(batch_rows: usize) -> (LogQueue, Waiting) {
 
 impl LogQueue {
     /// Queues an entry unless more than `rows_max` rows would then wait.
-    pub(crate) fn push(&self, entry: Entry, rows_max: usize) -> Pushed {
+    pub(crate) fn push(&self, entry: Entry<'_>, rows_max: usize) -> Pushed {
         let rows = entry.rows();
+        if rows == 0 {
+            return Pushed::Queued;
+        }
         let waiting = self.counts.waiting.fetch_add(rows, Ordering::AcqRel) + rows;
         if waiting <= rows_max && self.shared.put(entry, rows) {
             return Pushed::Queued;
@@ -104,21 +110,35 @@ impl LogQueue {
 
 impl Shared {
     /// Whether somebody is there to take it.
-    fn put(&self, entry: Entry, rows: usize) -> bool {
+    fn put(&self, entry: Entry<'_>, rows: usize) -> bool {
         let mut held = self.held.lock();
         if held.writer_gone {
             return false;
         }
         let before = held.rows;
         held.rows += rows;
-        let is_first = held.entries.is_empty();
-        held.entries.push_back(entry);
+        let is_first = held.lots.is_empty();
+        held.put(entry, self.batch_rows);
         let is_full = before < self.batch_rows && held.rows >= self.batch_rows;
         drop(held);
         if is_first || is_full {
             self.wake.notify_one();
         }
         true
+    }
+}
+
+impl Held {
+    /// Appends an entry to the last lot of its kind, if there is one among the last few: requests of several kinds come in
+    /// any order.
+    fn put(&mut self, entry: Entry<'_>, rows_max: usize) {
+        let last = self.lots.iter_mut().rev().take(KINDS).find(|lot| lot.takes(&entry, rows_max));
+        if let Some(lot) = last {
+            return lot.push(entry);
+        }
+        let mut lot = Lot::of(&entry);
+        lot.push(entry);
+        self.lots.push_back(lot);
     }
 }
 
@@ -135,7 +155,7 @@ impl Drop for Waiting {
         held.writer_gone = true;
         // whoever waits for a flush hears that nobody will do it
         held.asked.clear();
-        held.entries.clear();
+        held.lots.clear();
     }
 }
 
@@ -145,7 +165,7 @@ impl Waiting {
         loop {
             {
                 let held = self.shared.held.lock();
-                if !held.entries.is_empty() || !held.asked.is_empty() {
+                if !held.lots.is_empty() || !held.asked.is_empty() {
                     return true;
                 }
                 if held.closed {
@@ -172,22 +192,21 @@ impl Waiting {
     /// Takes a batch: at most the rows that fill one, except that an entry is never split.
     pub(crate) fn take(&self) -> Taken {
         let mut held = self.shared.held.lock();
-        let (mut entries, mut rows) = (VecDeque::new(), 0);
+        let (mut lots, mut rows) = (VecDeque::new(), 0);
         if held.rows <= self.shared.batch_rows {
             rows = held.rows;
-            std::mem::swap(&mut entries, &mut held.entries);
-            // as many may come again: the queue does not grow from nothing under the lock each time
-            held.entries.reserve(entries.len());
+            std::mem::swap(&mut lots, &mut held.lots);
         } else {
-            while rows < self.shared.batch_rows
-                && let Some(entry) = held.entries.pop_front()
+            let fits = |rows: usize, lot: &Lot| rows == 0 || rows + lot.rows() <= self.shared.batch_rows;
+            while held.lots.front().is_some_and(|lot| fits(rows, lot))
+                && let Some(lot) = held.lots.pop_front()
             {
-                rows += entry.rows();
-                entries.push_back(entry);
+                rows += lot.rows();
+                lots.push_back(lot);
             }
         }
         held.rows -= rows;
-        let asked = if held.entries.is_empty() { std::mem::take(&mut held.asked) } else { vec![] };
-        Taken { entries, asked, open: !(held.closed && held.entries.is_empty()) }
+        let asked = if held.lots.is_empty() { std::mem::take(&mut held.asked) } else { vec![] };
+        Taken { lots, asked, open: !(held.closed && held.lots.is_empty()) }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use tokio::time::Instant;
 
-use super::columns::{Entry, LogColumns};
+use super::columns::LogColumns;
+use super::lot::Lot;
 use super::queue::{Counts, Taken, Waiting};
 use super::sink::{LogBatch, LogSink, SinkError};
 
@@ -33,13 +34,13 @@ pub(crate) async fn write_until_closed(
     counts: Arc<Counts>,
     sink: Arc<dyn LogSink>,
 ) {
-    let mut writer = Writer { settings, counts, sink, sequence: 0, entries: VecDeque::new() };
+    let mut writer = Writer { settings, counts, sink, sequence: 0, lots: VecDeque::new() };
     while waiting.something().await {
         let due = Instant::now() + writer.settings.flush_every;
         // full or old enough, whichever comes first
         let _too_old = tokio::time::timeout_at(due, waiting.batch()).await;
-        let Taken { entries, asked, open } = waiting.take();
-        writer.entries = entries;
+        let Taken { lots, asked, open } = waiting.take();
+        writer.lots = lots;
         writer.write_all(open).await;
         for done in asked {
             let _ = done.send(());
@@ -52,18 +53,18 @@ struct Writer {
     counts: Arc<Counts>,
     sink: Arc<dyn LogSink>,
     sequence: i64,
-    entries: VecDeque<Entry>,
+    lots: VecDeque<Lot>,
 }
 
 impl Writer {
-    /// Writes all entries, one batch for each run of entries with the same columns.
+    /// Writes all lots, one batch for each run of lots with the same columns.
     async fn write_all(&mut self, stays_open: bool) {
-        while let Some(front) = self.entries.front() {
+        while let Some(front) = self.lots.front() {
             let columns = Arc::clone(front.columns());
-            let same = self.entries.iter().take_while(|entry| Arc::ptr_eq(entry.columns(), &columns)).count();
-            let entries: Vec<Entry> = self.entries.drain(..same).collect();
-            let rows: usize = entries.iter().map(Entry::rows).sum();
-            let written = match batch_of(&columns, &self.settings.endpoint, entries).await {
+            let same = self.lots.iter().take_while(|lot| Arc::ptr_eq(lot.columns(), &columns)).count();
+            let lots: Vec<Lot> = self.lots.drain(..same).collect();
+            let rows: usize = lots.iter().map(Lot::rows).sum();
+            let written = match batch_of(&columns, &self.settings.endpoint, lots).await {
                 Ok(batch) => self.write(batch, stays_open).await,
                 Err(reason) => Err(reason),
             };
@@ -105,8 +106,8 @@ impl Writer {
 }
 
 /// Turning thousands of rows into columns takes milliseconds: not on the threads that answer.
-async fn batch_of(columns: &Arc<LogColumns>, endpoint: &str, entries: Vec<Entry>) -> Result<RecordBatch, String> {
+async fn batch_of(columns: &Arc<LogColumns>, endpoint: &str, lots: Vec<Lot>) -> Result<RecordBatch, String> {
     let (columns, endpoint) = (Arc::clone(columns), endpoint.to_owned());
-    let built = tokio::task::spawn_blocking(move || columns.batch(&endpoint, &entries)).await;
+    let built = tokio::task::spawn_blocking(move || columns.batch(&endpoint, &lots)).await;
     built.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }

@@ -1,11 +1,13 @@
 //! The prediction log: bounded, once, and in time.
 
+use std::collections::HashMap;
+
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float64Type;
 use mainspring_lake::{Lake, LakeConfig};
 
 use super::*;
-use crate::LakeSink;
+use crate::{Given, LakeSink, Question};
 
 async fn endpoint(engine: &ServeEngine, queue: u32) -> Arc<Endpoint> {
     let declared = declared(|it| it.log.queue = queue);
@@ -104,6 +106,51 @@ async fn batches_are_written_without_being_asked_for_when_old_or_full() {
     }
 
     assert!(sink.batches.lock().iter().all(|batch| batch.rows.num_rows() <= 100));
+}
+
+#[tokio::test]
+async fn rows_of_all_forms_and_callers_keep_what_is_theirs_in_whatever_order_they_come() {
+    let sink = Arc::new(Memory::default());
+    let whenever_asked = ServeConfig { log_flush_every: Duration::from_secs(3600), log_flush_rows: 3_000 };
+    let engine = ServeEngine::new(whenever_asked, Arc::clone(&sink) as Arc<dyn LogSink>);
+    let endpoint = endpoint(&engine, 10_000).await;
+    let callers = ["ann", "bob"].map(Principal::user);
+    let mut expected = HashMap::new();
+    for number in 0..1_500 {
+        let (caller, rows) = (&callers[number / 7 % 2], 1 + number % 2);
+        let distances: Vec<f64> = (0..rows).map(|row| (2 * number + row) as f64).collect();
+        let given = match number % 3 {
+            0 => Given::Numbers(distances.iter().flat_map(|distance| [*distance, 2.0]).collect()),
+            1 => Given::Inputs(distances.iter().flat_map(|distance| [*distance, 2.0].map(Value::Float)).collect()),
+            _ => {
+                let fields = |distance: &f64| [Value::Text("JFK".into()), Value::Float(*distance)];
+                Given::Fields(distances.iter().flat_map(fields).collect())
+            }
+        };
+        let wind = if number % 3 == 2 { 3.0 } else { 2.0 };
+        let answer = endpoint.answer(caller, |_, _| Ok(Question { rows, as_of: None, given })).await.unwrap();
+        for (id, distance) in answer.ids.iter().zip(distances) {
+            let predicted = 1.0 + 2.0 * distance + 10.0 * wind;
+            expected.insert(id.to_string(), (caller.to_string(), distance, wind, predicted, number % 3 != 2));
+        }
+    }
+    endpoint.flush().await;
+
+    let mut logged = HashMap::new();
+    for LogBatch { rows, .. } in sink.batches.lock().iter() {
+        let text = |name: &str| rows.column_by_name(name).unwrap().as_string::<i32>();
+        let number = |name: &str| rows.column_by_name(name).unwrap().as_primitive::<Float64Type>();
+        let (ids, callers, given) =
+            (text("prediction_id"), text("caller"), rows.column_by_name("inputs_given").unwrap());
+        let (distances, winds, predicted) = (number("distance"), number("wind"), number("prediction"));
+        for row in 0..rows.num_rows() {
+            let values = (distances.value(row), winds.value(row), predicted.value(row));
+            let entry = (callers.value(row).to_owned(), values.0, values.1, values.2, given.as_boolean().value(row));
+            assert!(logged.insert(ids.value(row).to_owned(), entry).is_none(), "a row is logged once");
+        }
+    }
+    assert_eq!(logged.len(), 2_250);
+    assert!(logged == expected);
 }
 
 #[tokio::test]
