@@ -74,3 +74,101 @@ fn between(first: &Point, last: &Point, part: usize, of: usize) -> Point {
         Point { value, ..*first }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::place::Place;
+    use super::*;
+
+    fn places(points: &[Point]) -> Vec<Place> {
+        points.iter().map(Point::place).collect()
+    }
+
+    /// Writes a spine in chunks of some length, and points beside it.
+    fn write(store: &PointStore, series: u64, spine: &[Point], of: usize, late: &[Point]) {
+        let mut batch = store.begin();
+        spine.chunks(of).for_each(|points| batch.add_chunk(series, points));
+        late.iter().for_each(|point| batch.add_late(series, point));
+        batch.commit().unwrap();
+    }
+
+    /// What [`PointStore::spread`] gives, picked from a whole history.
+    fn picked(history: &[Point], most: usize) -> Vec<Place> {
+        let (Some(first), Some(last)) = (history.first(), history.last()) else { return vec![] };
+        if most == 1 {
+            return vec![last.place()];
+        }
+        let sought = (1..most).map(|part| between(first, last, part, most - 1).place());
+        let found = sought.filter_map(|place| history.iter().map(Point::place).find(|found| place <= *found));
+        let mut picked: Vec<Place> = std::iter::once(first.place()).chain(found).collect();
+        picked.dedup();
+        picked
+    }
+
+    /// A history in order: how far each point is from the one before, by step and by time.
+    fn spine() -> impl Strategy<Value = Vec<Point>> {
+        proptest::collection::vec((0_i64..200, 1_i64..200, -9_i32..9), 0..80).prop_map(|far| {
+            let (mut step, mut at_ms) = (-1_000, 0);
+            let point = |(steps, ms, value): (i64, i64, i32)| {
+                (step, at_ms) = (step + steps, at_ms + ms);
+                Point { step, at_ms, value: value.into() }
+            };
+            far.into_iter().map(point).collect()
+        })
+    }
+
+    fn late() -> impl Strategy<Value = Vec<Point>> {
+        let point = (-2_000_i64..9_000).prop_map(|step| Point { step, at_ms: -1, value: 0.5 });
+        prop_oneof![Just(vec![]), proptest::collection::vec(point, 1..5)]
+    }
+
+    #[test]
+    fn a_sample_is_picked_from_the_whole_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = PointStore::open(&folder.path().join("points")).unwrap();
+        let series = std::cell::Cell::new(0);
+        let check = |(spine, late, of, from, most): (Vec<Point>, Vec<Point>, usize, i64, usize)| {
+            series.set(series.get() + 1);
+            write(&store, series.get(), &spine, of, &late);
+            for steps in [(i64::MIN, i64::MAX), (from, from + 3_000)] {
+                let mut history = [&*spine, &*late].concat();
+                history.retain(|point| (steps.0..=steps.1).contains(&point.step));
+                history.sort_by_key(Point::place);
+                history.dedup_by_key(|point| point.place());
+                let sampled = store.spread(series.get(), steps, most).unwrap();
+                prop_assert_eq!(places(&sampled), picked(&history, most));
+                let sampled = store.sample(series.get(), steps, most).unwrap();
+                prop_assert_eq!(places(&sampled), places(&every_nth(&history, most)));
+            }
+            Ok(())
+        };
+
+        let cases = (spine(), late(), 1_usize..20, -2_000_i64..9_000, 1_usize..40);
+        proptest::test_runner::TestRunner::default().run(&cases, check).unwrap();
+    }
+
+    #[test]
+    fn a_long_history_is_sampled_in_memory_on_disk_and_when_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("points");
+        let store = PointStore::open(&folder).unwrap();
+        let point =
+            |step: i32| Point { step: (step * 3).into(), at_ms: (step * 20).into(), value: f64::from(step).sin() };
+        let history: Vec<Point> = (0..30_000).map(point).collect();
+        write(&store, 1, &history, 1_000, &[]);
+        let check = |store: &PointStore| {
+            for most in [1, 2, 320, 2_500] {
+                let sampled = store.sample(1, (i64::MIN, i64::MAX), most).unwrap();
+                assert_eq!(places(&sampled), picked(&history, most), "{most}");
+            }
+        };
+
+        check(&store);
+        store.chunks.rotate_memtable_and_wait().unwrap();
+        check(&store);
+        drop(store);
+        check(&PointStore::open(&folder).unwrap());
+    }
+}

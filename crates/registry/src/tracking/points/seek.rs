@@ -2,8 +2,9 @@
 
 use std::ops::Bound::{Excluded, Included};
 
+use super::chunk::{Around, Chunk};
 use super::place::Place;
-use super::store::{failed, key, place_of_key, points_of};
+use super::store::{chunk_of, damaged_chunk, failed, key, place_of_key};
 use super::{Point, PointStore};
 use crate::Result;
 
@@ -17,20 +18,19 @@ pub(super) const FIRST: Place = (i64::MIN, i64::MIN, 0);
 pub(super) struct Seeker<'a> {
     store: &'a PointStore,
     series: u64,
-    chunk: Vec<Point>,
+    chunk: Option<Chunk>,
     has_late: bool,
 }
 
 impl<'a> Seeker<'a> {
     pub(super) fn of(store: &'a PointStore, series: u64) -> Self {
         let has_late = store.late.range(key(series, FIRST)..=key(series, LAST)).next().is_some();
-        Self { store, series, chunk: Vec::new(), has_late }
+        Self { store, series, chunk: None, has_late }
     }
 
     /// Whether there is a point at a place.
     pub(super) fn has(&mut self, place: Place) -> Result<bool> {
-        self.open(place)?;
-        if self.chunk.binary_search_by_key(&place, Point::place).is_ok() {
+        if self.around(place)?.at == Some(place) {
             return Ok(true);
         }
         if !self.has_late {
@@ -41,10 +41,8 @@ impl<'a> Seeker<'a> {
 
     /// The first point at or behind a place, and before the end.
     pub(super) fn at_or_after(&mut self, place: Place, end: Place) -> Result<Option<Point>> {
-        self.open(place)?;
-        let at = self.chunk.partition_point(|point| point.place() < place);
-        let of_spine = match self.chunk.get(at) {
-            Some(point) => Some(point.place()),
+        let of_spine = match self.around(place)?.at {
+            Some(at) => Some(at),
             // a chunk's key is its first point
             None => first(self.store.chunks.range((Excluded(key(self.series, place)), Included(self.key(end)))))?,
         };
@@ -58,9 +56,8 @@ impl<'a> Seeker<'a> {
 
     /// The last point at or before a place.
     pub(super) fn at_or_before(&mut self, place: Place) -> Result<Option<Point>> {
-        self.open(place)?;
-        let at = self.chunk.partition_point(|point| point.place() <= place);
-        let of_spine = at.checked_sub(1).and_then(|at| self.chunk.get(at)).map(Point::place);
+        let Around { before, at } = self.around(place)?;
+        let of_spine = at.filter(|at| *at == place).or(before);
         let of_late = match self.has_late {
             true => first(self.store.late.range(key(self.series, FIRST)..=self.key(place)).rev())?,
             false => None,
@@ -68,15 +65,18 @@ impl<'a> Seeker<'a> {
         Ok(of_spine.max(of_late).map(Point::at_place))
     }
 
-    /// Opens the chunk that begins at or before a place and is the last of these; none if there is none.
-    fn open(&mut self, place: Place) -> Result<()> {
-        let is_within = |first: &Point, last: &Point| first.place() <= place && place <= last.place();
-        if self.chunk.first().zip(self.chunk.last()).is_some_and(|(first, last)| is_within(first, last)) {
-            return Ok(());
+    /// What is around a place in the chunk that begins at or before it and is the last of these.
+    fn around(&mut self, place: Place) -> Result<Around> {
+        if let Some(chunk) = self.chunk.as_mut().filter(|chunk| chunk.first() <= place) {
+            let around = chunk.around(place).ok_or_else(damaged_chunk)?;
+            // if the chunk ends before the place, another may begin between the two
+            if around.at.is_some() {
+                return Ok(around);
+            }
         }
-        let before = self.store.chunks.range(key(self.series, FIRST)..=self.key(place)).next_back();
-        self.chunk = before.map(points_of).transpose()?.unwrap_or_default();
-        Ok(())
+        let begun = self.store.chunks.range(key(self.series, FIRST)..=self.key(place)).next_back();
+        let Some(begun) = begun else { return Ok(Around::default()) };
+        self.chunk.insert(chunk_of(begun)?).around(place).ok_or_else(damaged_chunk)
     }
 
     fn key(&self, place: Place) -> [u8; super::store::KEY_BYTES] {

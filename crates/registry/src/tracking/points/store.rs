@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
 
+use super::chunk::Chunk;
 use super::place::{PLACE_BYTES, Place, place_bytes, place_of};
 use super::{Point, chunk};
 use crate::{Error, Result};
@@ -126,10 +127,13 @@ impl PointStore {
             .open()
             .map_err(failed)?;
         let sized = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        // chunks lie beside their keys: who seeks one passes over others, and reads none of them; a folder that was made
+        // without keeps them together
+        let apart = || sized().with_kv_separation(Some(KvSeparationOptions::default()));
         let keyspace = |name| database.keyspace(name, sized).map_err(failed);
         Ok(Self {
             series: keyspace("series")?,
-            chunks: keyspace("chunks")?,
+            chunks: database.keyspace("chunks", apart).map_err(failed)?,
             late: keyspace("late")?,
             late_by_time: keyspace("late_by_time")?,
             models: keyspace("models")?,
@@ -230,10 +234,16 @@ pub(super) fn place_of_key(key: &[u8]) -> Result<Place> {
     key.get(8..).and_then(place_of).ok_or_else(|| damaged("a point"))
 }
 
+/// A chunk, to look for places in it.
+pub(super) fn chunk_of(guard: fjall::Guard) -> Result<Chunk> {
+    let (key, packed) = guard.into_inner().map_err(failed("reading"))?;
+    Ok(Chunk::of(place_of_key(&key)?, packed))
+}
+
 /// The points of a chunk.
 pub(super) fn points_of(guard: fjall::Guard) -> Result<Vec<Point>> {
     let packed = guard.value().map_err(failed("reading"))?;
-    chunk::unpack(&packed).ok_or_else(|| damaged("a chunk of points"))
+    chunk::unpack(&packed).ok_or_else(damaged_chunk)
 }
 
 fn series_bytes(series: &Series) -> [u8; 16 + PLACE_BYTES] {
@@ -251,6 +261,10 @@ fn series_of(bytes: &[u8]) -> Option<Series> {
 
 pub(super) fn failed(doing: &'static str) -> impl Fn(fjall::Error) -> Error {
     move |error| Error::Points { doing, reason: error.to_string() }
+}
+
+pub(super) fn damaged_chunk() -> Error {
+    damaged("a chunk of points")
 }
 
 fn damaged(what: &str) -> Error {
