@@ -60,8 +60,8 @@ pub enum Error {
         wanted: &'static str,
     },
 
-    /// Several processes judge the same monitor at once.
-    #[error("the alerts of monitor `{0}` were changed by somebody else again and again while it was judged; try again")]
+    /// Several processes judge the same monitor, or the files of the same source, at once.
+    #[error("the alerts of `{0}` were changed by somebody else again and again while it was judged; try again")]
     Contended(String),
 
     /// A table does not have the shape that is needed.

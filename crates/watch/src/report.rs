@@ -295,6 +295,8 @@ pub enum Rule {
     Wasserstein,
     /// P-value of the chi-square test.
     ChiSquareP,
+    /// How many files of a source were refused.
+    FilesRefused,
     /// A metric of the labelled predictions.
     Metric(String),
 }
@@ -307,6 +309,7 @@ impl std::fmt::Display for Rule {
             Self::JensenShannon => "jensen_shannon",
             Self::Wasserstein => "wasserstein",
             Self::ChiSquareP => "chi_square_p",
+            Self::FilesRefused => "files_refused",
             Self::Metric(name) => name,
         })
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use mainspring_catalog::{Change, Expect};
 use mainspring_spec::Task;
 use mainspring_watch::drift::{Categories, NumericColumn, Sample, compare_categories, compare_numeric};
-use mainspring_watch::{AlertQuery, AlertState, PushedLabel, ReportQuery, Rule, WindowReport};
+use mainspring_watch::{Alert, AlertQuery, AlertState, PushedLabel, ReportQuery, Rule, WindowReport};
 use serde_json::json;
 use support::{Trip, World, artifact, prediction_id, principal, score, trips};
 
@@ -179,6 +179,39 @@ async fn person_may_acknowledge_and_resolve() {
     assert!(twice.contains("is acknowledged"), "{twice}");
     let after = world.watch.alerts(&unresolved).await.unwrap();
     assert!(after.iter().all(|other| other.column != alert.column), "the same window opened it again: {after:?}");
+}
+
+/// The alerts, the newest first, after a run that refused these files.
+async fn judge(world: &World, refused: &[(&str, &str)]) -> Vec<Alert> {
+    world.watch.judge_files("trips", refused, &principal()).await.unwrap();
+    world.watch.alerts(&AlertQuery::default()).await.unwrap()
+}
+
+#[tokio::test]
+async fn refused_files_are_one_alert_until_a_run_refuses_none() {
+    let world = World::new().await;
+    let (bad, worse) = (("b.csv", "has no column `wind`"), ("c.csv", "is empty"));
+
+    let before = judge(&world, &[]).await;
+    let opened = judge(&world, &[bad]).await;
+    let again = judge(&world, &[bad, worse]).await;
+    let resolved = judge(&world, &[]).await;
+    let anew = judge(&world, &[worse]).await;
+
+    assert!(before.is_empty(), "a source that never refused a file has no alert: {before:?}");
+    let [open] = &opened[..] else { panic!("{opened:?}") };
+    assert_eq!((&open.rule, open.state, open.count), (&Rule::FilesRefused, AlertState::Open, 1));
+    assert_eq!(open.source(), Some("trips"));
+    assert_eq!(open.title(), "source trips refused a file: b.csv has no column `wind`");
+    let [still] = &again[..] else { panic!("{again:?}") };
+    assert_eq!((&still.id, still.state, still.count, still.value), (&open.id, AlertState::Open, 2, 2.0));
+    assert!(still.title().contains("refused 2 files"), "{}", still.title());
+    let [over] = &resolved[..] else { panic!("{resolved:?}") };
+    assert_eq!((&over.id, over.state), (&open.id, AlertState::Resolved));
+    assert_eq!(anew.iter().map(|alert| alert.state).collect::<Vec<_>>(), [AlertState::Open, AlertState::Resolved]);
+    let of_source = AlertQuery { monitor: Some("source:trips".into()), unresolved: true, ..AlertQuery::default() };
+    assert_eq!(world.watch.alerts(&of_source).await.unwrap().len(), 1);
+    assert!(world.catalog.verify_audit().await.unwrap().is_intact());
 }
 
 #[tokio::test]

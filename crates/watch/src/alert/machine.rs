@@ -19,6 +19,8 @@ pub enum Event {
         bound: Bound,
         /// The version with that value.
         model_version: u64,
+        /// See [`Alert::detail`].
+        detail: Option<String>,
     },
     /// A closed window kept the bound.
     Fine {
@@ -70,7 +72,7 @@ pub fn transition(
         {
             None
         }
-        (None | Some((Resolved, _)), Event::Breach { window, value, bound, model_version }) => Some(Alert {
+        (None | Some((Resolved, _)), Event::Breach { window, value, bound, model_version, detail }) => Some(Alert {
             id: subject.id.clone(),
             monitor: subject.monitor.clone(),
             rule: subject.rule.clone(),
@@ -81,18 +83,20 @@ pub fn transition(
             last_window: *window,
             value: *value,
             bound: *bound,
+            detail: detail.clone(),
             count: 1,
             opened_at: now,
             last_seen: now,
             acknowledged: None,
             resolved: None,
         }),
-        (Some((Open | Acknowledged, alert)), Event::Breach { window, value, bound, model_version }) => {
+        (Some((Open | Acknowledged, alert)), Event::Breach { window, value, bound, model_version, detail }) => {
             let again = *window == alert.last_window;
             let next = Alert {
                 last_window: *window,
                 value: *value,
                 bound: *bound,
+                detail: detail.clone(),
                 model_version: *model_version,
                 count: if again { alert.count } else { alert.count + 1 },
                 ..alert.clone()
@@ -158,7 +162,7 @@ mod tests {
     }
 
     fn breach(day: i64) -> Event {
-        Event::Breach { window: window(day), value: 0.5, bound: Bound::AtMost(0.2), model_version: 1 }
+        Event::Breach { window: window(day), value: 0.5, bound: Bound::AtMost(0.2), model_version: 1, detail: None }
     }
 
     fn fine(day: i64) -> Event {
@@ -229,8 +233,9 @@ mod tests {
     fn event() -> impl Strategy<Value = (Event, bool)> {
         prop_oneof![
             4 => (0..12i64, 1..4u32).prop_map(|(day, value)| {
-                let value = f64::from(value);
-                (Event::Breach { window: window(day), value, bound: Bound::AtMost(0.2), model_version: 1 }, false)
+                let (window, value) = (window(day), f64::from(value));
+                let bound = Bound::AtMost(0.2);
+                (Event::Breach { window, value, bound, model_version: 1, detail: None }, false)
             }),
             4 => (0..12i64).prop_map(|day| (fine(day), false)),
             1 => Just((Event::Acknowledge, true)),

@@ -1,5 +1,6 @@
 //! Alerts: a broken bound that somebody should know of, from when it is first seen until it holds again.
 
+mod files;
 mod machine;
 mod store;
 
@@ -14,12 +15,15 @@ pub(crate) use store::AlertBook;
 
 use crate::{Bound, Rule};
 
-/// A broken bound. There is at most one that is not resolved for each monitor, rule and column.
+/// What alerts about a source have before its name, where others have a monitor; no monitor's name has a colon.
+const SOURCE_PREFIX: &str = "source:";
+
+/// A broken bound. There is at most one that is not resolved for each monitor, rule and column, and for each source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Alert {
     /// Its identifier; later ones sort after earlier ones.
     pub id: String,
-    /// The monitor.
+    /// The monitor; `source:` and a name for an alert about the files of a source.
     pub monitor: String,
     /// What is broken.
     pub rule: Rule,
@@ -37,6 +41,8 @@ pub struct Alert {
     pub value: f64,
     /// The bound.
     pub bound: Bound,
+    /// What was found, where figures alone do not tell it: which file was refused, and why.
+    pub detail: Option<String>,
     /// How many windows broke it.
     pub count: u64,
     /// When it was opened.
@@ -65,10 +71,19 @@ impl Alert {
     /// The alert in a sentence.
     #[must_use]
     pub fn title(&self) -> String {
-        match &self.column {
-            Some(column) => format!("{} of {column} is {:.4}, allowed is {}", self.rule, self.value, self.bound),
-            None => format!("{} is {:.4}, allowed is {}", self.rule, self.value, self.bound),
+        match (&self.detail, &self.column) {
+            (Some(detail), _) => detail.clone(),
+            (None, Some(column)) => {
+                format!("{} of {column} is {:.4}, allowed is {}", self.rule, self.value, self.bound)
+            }
+            (None, None) => format!("{} is {:.4}, allowed is {}", self.rule, self.value, self.bound),
         }
+    }
+
+    /// The source whose files it is about, if it is about a source.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.monitor.strip_prefix(SOURCE_PREFIX)
     }
 }
 

@@ -7,7 +7,7 @@ use mainspring_catalog::{Catalog, Change, Expect, Principal};
 use uuid::Uuid;
 
 use super::{Alert, AlertState, Event, JudgedSubject, JudgedSubjects, Subject, transition};
-use crate::{Judgement, Result};
+use crate::{Bound, Judgement, Result, Rule};
 
 /// What a monitor remembers: by rule and column how far it has judged, and the latest alert.
 pub(crate) struct AlertBook {
@@ -47,22 +47,31 @@ impl AlertBook {
                 *entry = candidate;
             }
         }
-        for (name, (model_version, judgement)) in worst {
-            self.judge_subject(name, window, *model_version, judgement, by, now);
+        for (model_version, judgement) in worst.into_values() {
+            self.judge_subject(window, *model_version, judgement, None, by, now);
         }
+    }
+
+    /// Judges a run of a source by how many files it refused; `detail` tells which, and why. The run's moment is its window.
+    pub(crate) fn judge_files(&mut self, refused: usize, detail: Option<String>, by: &Principal, now: Timestamp) {
+        let (value, broken) = (refused as f64, refused > 0);
+        let bound = Bound::AtMost(0.0);
+        let judgement = Judgement { rule: Rule::FilesRefused, column: None, value, bound, broken };
+        self.judge_subject(now, 0, &judgement, detail, by, now);
     }
 
     fn judge_subject(
         &mut self,
-        name: String,
         window: Timestamp,
         model_version: u64,
         judgement: &Judgement,
+        detail: Option<String>,
         by: &Principal,
         now: Timestamp,
     ) {
+        let name = judgement.subject();
         let event = if judgement.broken {
-            Event::Breach { window, value: judgement.value, bound: judgement.bound, model_version }
+            Event::Breach { window, value: judgement.value, bound: judgement.bound, model_version, detail }
         } else {
             Event::Fine { window }
         };

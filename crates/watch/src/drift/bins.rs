@@ -82,9 +82,15 @@ impl Histogram {
             return Self::Numeric { edges: vec![], reference: vec![], current: vec![] };
         };
         let bars = if low < high { HISTOGRAM_BARS } else { 1 };
-        let edges: Vec<f64> = (0..=bars).map(|i| low + (high - low) * (i as f64 / bars as f64)).collect();
+        let edges: Vec<f64> = (0..=bars).map(|i| between(low, high, i as f64 / bars as f64)).collect();
         Self::Numeric { reference: bar_counts(reference, &edges), current: bar_counts(current, &edges), edges }
     }
+}
+
+/// The value at a share of the way, which may be longer than the largest float.
+fn between(low: f64, high: f64, share: f64) -> f64 {
+    let width = high - low;
+    if width.is_finite() { low + width * share } else { low * (1.0 - share) + high * share }
 }
 
 fn bar_counts(column: &NumericColumn, edges: &[f64]) -> Vec<f64> {

@@ -114,15 +114,38 @@ impl NumericColumn {
     }
 }
 
-/// Mean and (population) standard deviation.
+/// Mean and (population) standard deviation of sorted values.
 fn moments(values: &[f64]) -> (Option<f64>, Option<f64>) {
-    if values.is_empty() {
-        return (None, None);
-    }
+    let (Some(least), Some(greatest)) = (values.first(), values.last()) else { return (None, None) };
     let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
+    let sum = values.iter().sum::<f64>();
+    let mean = match sum.is_finite() {
+        true => sum / n,
+        false => values.iter().map(|value| value / n).sum::<f64>().clamp(*least, *greatest),
+    };
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
-    (Some(mean), Some(variance.sqrt()))
+    let deviation = match variance.is_finite() {
+        true => variance.sqrt(),
+        false => deviation_of_huge(values.iter().map(|value| (*value, 1.0)), mean),
+    };
+    (Some(mean), Some(deviation))
+}
+
+/// The standard deviation of values with weights whose squares are too large for a float: of their distances from the
+/// mean as shares of the widest one.
+pub(super) fn deviation_of_huge(points: impl Iterator<Item = (f64, f64)> + Clone, mean: f64) -> f64 {
+    // Halves, as two values may lie further apart than the largest float.
+    let half_distance = |value: f64| value / 2.0 - mean / 2.0;
+    let widest = points.clone().map(|(value, _)| half_distance(value).abs()).fold(0.0, f64::max);
+    if widest == 0.0 {
+        return 0.0;
+    }
+    let (mut squares, mut weights) = (0.0, 0.0);
+    for (value, weight) in points {
+        squares += weight * (half_distance(value) / widest).powi(2);
+        weights += weight;
+    }
+    ((squares / weights).sqrt() * widest * 2.0).min(f64::MAX)
 }
 
 /// A column in a few numbers; those of values are absent for categories and empty columns.

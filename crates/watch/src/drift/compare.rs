@@ -101,7 +101,7 @@ fn one_pass(reference: impl Steps, current: impl Steps) -> (Option<super::Gap>, 
 fn scaled(distance: f64, deviation: Option<f64>) -> Option<f64> {
     match deviation {
         _ if distance == 0.0 => Some(0.0),
-        Some(deviation) if deviation > 0.0 => Some(distance / deviation),
+        Some(deviation) if deviation > 0.0 => Some((distance / deviation).min(f64::MAX)),
         _ => None,
     }
 }
@@ -207,6 +207,44 @@ mod tests {
         assert!(off <= 2.0 * RANK_ERROR_MAX * 6.4, "the distance is off by {off}, of a range of 6.4");
         let off = (exactly.psi.unwrap() - about.psi.unwrap()).abs();
         assert!(off <= 0.01, "the index is off by {off}");
+    }
+
+    #[test]
+    fn values_too_large_to_be_squared_are_compared() {
+        let every = |n: usize| (0..20_000).map(move |i| if i % n == 0 { -1e300 } else { 1e300 });
+        let sketch = |n| {
+            let mut sketch = NumericSketch::default();
+            every(n).for_each(|value| sketch.add(value));
+            sketch.settle();
+            NumericColumn::Sketch(sketch)
+        };
+
+        for (reference, current) in [
+            (exact(every(2), 0), exact(every(4), 0)),
+            (exact(every(2), 0), sketch(4)),
+            (sketch(2), exact(every(4), 0)),
+            (sketch(2), sketch(4)),
+        ] {
+            let drift = compare_numeric(&reference, &current);
+
+            let deviations = drift.wasserstein.unwrap().in_deviations.unwrap();
+            assert!((deviations - 0.5).abs() < 0.02, "a quarter of two deviations: {deviations}");
+            assert!((drift.ks.unwrap().statistic - 0.25).abs() < 0.01, "{:?}", drift.ks);
+            assert!(drift.psi.unwrap() > 0.1, "{:?}", drift.psi);
+            assert!((drift.current.mean.unwrap() / 1e300 - 0.5).abs() < 1e-9, "{:?}", drift.current);
+        }
+    }
+
+    #[test]
+    fn drift_between_the_largest_floats_can_be_stored() {
+        let drift = compare_numeric(&exact([-f64::MAX, f64::MAX, 0.0], 0), &exact([f64::MAX, f64::MAX], 0));
+
+        let stored = serde_json::to_string(&drift).unwrap();
+        let read: Drift = serde_json::from_str(&stored).unwrap();
+
+        let Histogram::Numeric { edges, .. } = &drift.histogram else { panic!("numbers make a numeric histogram") };
+        assert!(edges.is_sorted() && edges.iter().all(|edge| edge.is_finite()), "{edges:?}");
+        assert!(read.wasserstein.unwrap().distance > 1e308 && read.reference.deviation.is_some(), "{stored}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub fn wasserstein(reference: &[f64], current: &[f64]) -> Option<f64> {
     area.total()
 }
 
-/// The area between two distribution functions: the first Wasserstein distance.
+/// The area between two distribution functions: the first Wasserstein distance; at most the largest float.
 #[derive(Default)]
 pub(super) struct Area {
     last: Option<Step>,
@@ -72,7 +72,10 @@ pub(super) struct Area {
 impl Area {
     pub(super) fn offer(&mut self, step: Step) {
         if let Some(last) = self.last {
-            self.sum += (last.reference - last.current).abs() * (step.value - last.value);
+            let (height, width) = ((last.reference - last.current).abs(), step.value - last.value);
+            // Two values may lie further apart than the largest float.
+            let area = if width.is_finite() { height * width } else { height * step.value - height * last.value };
+            self.sum = (self.sum + area).min(f64::MAX);
         }
         self.last = Some(step);
     }
@@ -119,6 +122,13 @@ mod tests {
         assert_eq!(population_stability_index(&[0.0], &[1.0]), None);
         assert_eq!(jensen_shannon(&[0.0], &[1.0], 2.0), None);
         assert_eq!(wasserstein(&[], &[1.0]), None);
+    }
+
+    #[test]
+    fn distance_between_the_largest_floats_is_a_number() {
+        assert_eq!(wasserstein(&[-f64::MAX], &[f64::MAX]), Some(f64::MAX));
+        assert_eq!(wasserstein(&[-f64::MAX, f64::MAX], &[-f64::MAX, f64::MAX]), Some(0.0));
+        assert_eq!(wasserstein(&[-1e300, 1e300], &[1e300, 1e300]), Some(1e300));
     }
 
     #[test]

@@ -7,12 +7,18 @@
 
 use tdigests::{Centroid, TDigest};
 
+use super::column::deviation_of_huge;
+
 /// The greatest error of a share of rows, for any distribution and any order of merging.
 pub const RANK_ERROR_MAX: f64 = 0.005;
 
 const CENTROIDS_MAX: usize = 2_000;
 /// Values are gathered before they are sorted into the digest: 64 kB a column.
 const BUFFER_ROWS_MAX: usize = 8_192;
+/// What is further from zero is scaled while it is in the digest, which multiplies distances by the number of values.
+const UNSCALED_MAX: f64 = 1e288;
+/// A power of two: values that are scaled come back as they were.
+const SCALE: f64 = 1.0 / (1_u128 << 100) as f64;
 
 /// A mergeable summary of a numeric column.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +29,7 @@ pub struct NumericSketch {
     rows: u64,
     nulls: u64,
     mean: f64,
-    /// The sum of squared distances from the mean.
+    /// The sum of squared distances from the mean; the largest float when it is too large for one.
     squares: f64,
 }
 
@@ -36,8 +42,8 @@ impl NumericSketch {
         }
         self.rows += 1;
         let distance = value - self.mean;
-        self.mean += distance / self.rows as f64;
-        self.squares += distance * (value - self.mean);
+        self.mean = moved(self.mean, value, 1.0, self.rows as f64);
+        self.squares = (self.squares + distance * (value - self.mean)).min(f64::MAX);
         self.buffer.push(value + 0.0);
         if self.buffer.len() == BUFFER_ROWS_MAX {
             self.settle();
@@ -57,8 +63,10 @@ impl NumericSketch {
         }
         let (n, m) = (self.rows as f64, other.rows as f64);
         let distance = other.mean - self.mean;
-        self.mean += distance * m / (n + m);
-        self.squares += other.squares + distance * distance * n * m / (n + m);
+        self.mean = moved(self.mean, other.mean, m, n + m);
+        // The weight comes between: it is 0 for a sketch that was empty, and 0 times an infinite square is no number.
+        let apart = distance * (n * m / (n + m)) * distance;
+        self.squares = (self.squares + other.squares + apart).min(f64::MAX);
         self.rows += other.rows;
         self.buffer.extend_from_slice(&other.buffer);
         self.points.extend_from_slice(&other.points);
@@ -67,15 +75,18 @@ impl NumericSketch {
 
     /// Takes the buffered values in. Reading does so by itself; after it, reading is cheap.
     pub fn settle(&mut self) {
-        let fresh = self.buffer.drain(..).map(|value| Centroid::new(value, 1.0));
-        let centroids: Vec<Centroid> =
-            self.points.drain(..).map(|(mean, weight)| Centroid::new(mean, weight)).chain(fresh).collect();
-        if centroids.is_empty() {
+        let fresh = self.buffer.drain(..).map(|value| (value, 1.0));
+        let points: Vec<(f64, f64)> = self.points.drain(..).chain(fresh).collect();
+        if points.is_empty() {
             return;
         }
-        let mut digest = TDigest::from_centroids(centroids);
+        let scale = if points.iter().any(|point| point.0.abs() > UNSCALED_MAX) { SCALE } else { 1.0 };
+        let scaled = points.into_iter().map(|(mean, weight)| Centroid::new(mean * scale, weight));
+        let mut digest = TDigest::from_centroids(scaled.collect());
         digest.compress(CENTROIDS_MAX);
-        self.points = digest.centroids().iter().map(|centroid| (centroid.mean, centroid.weight)).collect();
+        // A mean of the largest floats may be a hair above them.
+        let unscaled = |mean: f64| (mean / scale).clamp(-f64::MAX, f64::MAX);
+        self.points = digest.centroids().iter().map(|centroid| (unscaled(centroid.mean), centroid.weight)).collect();
         // Interpolated means may differ in the last digit from their neighbours' order.
         self.points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     }
@@ -125,14 +136,27 @@ impl NumericSketch {
         self.points().last().map(|point| point.0)
     }
 
-    /// Mean and standard deviation of the population; these are not approximate.
+    /// Mean and standard deviation of the population; these are not approximate, except the deviation of values whose
+    /// squares are too large for a float.
     #[must_use]
     pub fn moments(&self) -> (Option<f64>, Option<f64>) {
         if self.rows == 0 {
             return (None, None);
         }
-        (Some(self.mean), Some((self.squares / self.rows as f64).max(0.0).sqrt()))
+        let deviation = if self.squares < f64::MAX {
+            (self.squares / self.rows as f64).max(0.0).sqrt()
+        } else {
+            deviation_of_huge(self.points().iter().copied(), self.mean)
+        };
+        (Some(self.mean), Some(deviation))
     }
+}
+
+/// The mean of `of` rows when `rows` of them have the mean `other` and the rest had `mean`. The two may lie further apart
+/// than the largest float.
+fn moved(mean: f64, other: f64, rows: f64, of: f64) -> f64 {
+    let distance = other - mean;
+    if distance.is_finite() { mean + distance / of * rows } else { mean * (1.0 - rows / of) + other * (rows / of) }
 }
 
 #[cfg(test)]
@@ -209,6 +233,41 @@ mod tests {
             let (mean, other) = (left.moments().0.unwrap(), outer.moments().0.unwrap());
             prop_assert!((mean - other).abs() <= 1e-9 * mean.abs().max(1.0), "{mean} is not {other}");
         }
+    }
+
+    #[test]
+    fn values_too_large_to_be_squared_keep_ranks_and_moments() {
+        let values: Vec<f64> = (0..40_000).map(|i| if i % 4 == 0 { -1e300 } else { 1e300 }).collect();
+
+        let mut merged = NumericSketch::default();
+        for part in values.chunks(10_000) {
+            merged.merge(&sketch(part));
+        }
+        let once = sketch(&values);
+
+        for sketch in [&merged, &once] {
+            let (mean, deviation) = sketch.moments();
+            let (mean, deviation) = (mean.unwrap() / 1e300, deviation.unwrap() / 1e300);
+            assert!((mean - 0.5).abs() < 1e-9, "{mean}");
+            assert!((deviation - 0.75f64.sqrt()).abs() < 0.01, "{deviation}");
+            assert_eq!((sketch.quantile(0.0), sketch.quantile(1.0)), (Some(-1e300), Some(1e300)));
+            let error = rank_error(sketch, &values);
+            assert!(error <= RANK_ERROR_MAX, "off by {error}");
+        }
+    }
+
+    #[test]
+    fn largest_floats_leave_every_figure_finite() {
+        let values: Vec<f64> = (0..20_000).map(|i| [f64::MAX, -f64::MAX, 1.0, f64::MIN_POSITIVE][i % 4]).collect();
+
+        let mut sketch = sketch(&values);
+        sketch.merge(&sketch.clone());
+
+        let (mean, deviation) = sketch.moments();
+        assert!(mean.unwrap().is_finite() && deviation.unwrap().is_finite(), "{mean:?} {deviation:?}");
+        assert!(deviation.unwrap() > 1e308, "{deviation:?}");
+        assert!(sketch.points().iter().all(|point| point.0.is_finite()));
+        assert_eq!((sketch.quantile(0.0), sketch.quantile(1.0)), (Some(-f64::MAX), Some(f64::MAX)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use target::{Target, table_sql};
 use traffic::WindowTraffic;
 
 /// How often an evaluation starts anew because somebody else wrote the same reports or alerts meanwhile.
-const ATTEMPTS_MAX: usize = 3;
+pub(crate) const ATTEMPTS_MAX: usize = 3;
 
 impl Watch {
     /// Evaluates a monitor over everything logged and known before `until`, by default now, and returns the reports that

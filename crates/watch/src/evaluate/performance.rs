@@ -205,12 +205,16 @@ fn probability(text: &str, classes: &[String], label: &str) -> Option<f64> {
 /// The engine has already summed a group of numbers into one row.
 fn regression(columns: &Rows, row: usize) -> Option<Performance> {
     let rows = columns.number("rows", row).filter(|rows| *rows > 0.0)?;
-    let (squares, distances) = (columns.number("squares", row)?, columns.number("distances", row)?);
-    let mut metrics =
-        BTreeMap::from([("rmse".to_owned(), (squares / rows).sqrt()), ("mae".to_owned(), distances / rows)]);
-    if let Some(variance) = columns.number("variance", row).filter(|variance| *variance > 0.0) {
-        metrics.insert("r2".to_owned(), 1.0 - squares / rows / variance);
-    }
+    // A sum that is too large for a float is no number, and the other metrics stand without it.
+    let squares = columns.number("squares", row);
+    let variance = columns.number("variance", row).filter(|variance| *variance > 0.0);
+    let known = [
+        ("rmse", squares.map(|squares| (squares / rows).sqrt())),
+        ("mae", columns.number("distances", row).map(|distances| distances / rows)),
+        ("r2", squares.zip(variance).map(|(squares, variance)| 1.0 - squares / rows / variance)),
+    ];
+    let known = known.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| value.is_finite())?)));
+    let metrics: BTreeMap<String, f64> = known.map(|(name, value)| (name.to_owned(), value)).collect();
     Some(Performance { labelled: rows as u64, coverage: 0.0, mean_label: columns.number("mean", row), metrics })
 }
 
