@@ -40,7 +40,7 @@ pub use graph::{Dependency, ObjectKind, ObjectRef};
 pub use init::{init, init_with};
 pub use load::{FILE_BYTES_MAX, FILES_MAX, PROJECT_FILE, load, load_traced};
 pub use model::*;
-pub use resolve::{InputRef, ResolvedModel};
+pub use resolve::{InputRef, ResolvedModel, ServiceFeature};
 pub use schema::{KINDS_WITH_SCHEMA, file_schema, schema};
 pub use sql::{SQL_BYTES_MAX, SqlError, column_names, table_names};
 pub use trace::{Mistake, Positions, UnknownName};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{quote, suggest};
 use crate::error::{Error, Result};
-use crate::model::{DataType, FeatureView, Field, Model, Project, Source, ViewKind};
+use crate::model::{DataType, FeatureService, FeatureView, Field, Model, Project, Source, ViewKind};
 
 /// One input of a model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,6 +59,19 @@ impl ResolvedModel {
         });
         views.filter(|view| seen.insert(*view)).collect()
     }
+}
+
+/// A feature as a service reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceFeature {
+    /// Its view.
+    pub view: String,
+    /// Its name.
+    pub feature: String,
+    /// What the service calls the view.
+    pub known_view: String,
+    /// Keys of the view's entity that requests call otherwise, with what they call them.
+    pub join_key_map: BTreeMap<String, String>,
 }
 
 /// Why a name means nothing, or too much.
@@ -188,13 +201,21 @@ impl Project {
     /// # Errors
     /// When there is no such service, or one of its items means nothing.
     pub fn service_features(&self, service: &str) -> Result<Vec<(String, String)>> {
+        Ok(self.service_reads(service)?.into_iter().map(|read| (read.view, read.feature)).collect())
+    }
+
+    /// The features of a service in order, each with the name and the keys by which clients read its view.
+    ///
+    /// # Errors
+    /// As [`Project::service_features`].
+    pub fn service_reads(&self, service: &str) -> Result<Vec<ServiceFeature>> {
         let declared = self.feature_services.get(service).ok_or_else(|| Error::UnknownService {
             name: service.to_owned(),
             help: suggest(service, self.feature_services.keys().map(String::as_str)).unwrap_or_default(),
         })?;
         let mut features = vec![];
         for item in &declared.features {
-            features.extend(self.service_item(item).map_err(|unresolved| Error::UnresolvedService {
+            features.extend(self.service_item(declared, item).map_err(|unresolved| Error::UnresolvedService {
                 service: service.to_owned(),
                 message: unresolved.message,
                 help: unresolved.help.unwrap_or_default(),
@@ -203,15 +224,42 @@ impl Project {
         Ok(features)
     }
 
-    /// What one item of a service's `features` means.
-    pub(crate) fn service_item(&self, item: &str) -> std::result::Result<Vec<(String, String)>, Unresolved> {
-        match item.strip_suffix(".*") {
-            Some(view) => {
-                let features = self.find_view(view)?.feature_names().into_iter();
-                Ok(features.map(|feature| (view.to_owned(), feature)).collect())
-            }
-            None => self.find_feature(item).map(|found| vec![found]),
-        }
+    /// What one item of a service's `features` means. A projection of the service goes before a view of the same name.
+    pub(crate) fn service_item(
+        &self,
+        service: &FeatureService,
+        item: &str,
+    ) -> std::result::Result<Vec<ServiceFeature>, Unresolved> {
+        let parted = item.split_once('.');
+        let projected = parted.and_then(|(name, feature)| Some((name, service.projections.get(name)?, feature)));
+        let Some((name, projection, feature)) = projected else {
+            let found: Vec<(String, String)> = match item.strip_suffix(".*") {
+                Some(view) => {
+                    let features = self.find_view(view)?.feature_names().into_iter();
+                    features.map(|feature| (view.to_owned(), feature)).collect()
+                }
+                None => vec![self.find_feature(item)?],
+            };
+            let plain = |(view, feature): (String, String)| ServiceFeature {
+                known_view: view.clone(),
+                view,
+                feature,
+                join_key_map: BTreeMap::new(),
+            };
+            return Ok(found.into_iter().map(plain).collect());
+        };
+        let view = projection.feature_view.as_deref().unwrap_or(name);
+        let features = match feature {
+            "*" => self.find_view(view)?.feature_names(),
+            feature => vec![self.find_feature(&format!("{view}.{feature}"))?.1],
+        };
+        let read = |feature: String| ServiceFeature {
+            view: view.to_owned(),
+            feature,
+            known_view: name.to_owned(),
+            join_key_map: projection.join_key_map.clone(),
+        };
+        Ok(features.into_iter().map(read).collect())
     }
 
     /// The sources into which a push of a name goes: those that list it, or the pushed source that is called so.

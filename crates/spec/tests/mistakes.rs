@@ -291,6 +291,28 @@ fn service_lists_each_feature_once_and_at_least_one() {
 }
 
 #[test]
+fn projection_of_a_service_names_a_view_and_keys_of_it_and_is_read() {
+    let service = |features: &str, projection: &str| {
+        let text = format!("feature_service: board\nfeatures: [{features}]\nprojections: {{{projection}}}\n");
+        written("features/board.yaml", text)
+    };
+    let of_view = "buyer: {feature_view: customer_orders, join_key_map: {customer: buyer_id}}";
+
+    assert!(service("buyer.*, customer_orders.*", of_view).is_empty(), "one view may be read twice");
+    assert!(service("customer_orders.*", "customer_orders: {join_key_map: {customer: buyer_id}}").is_empty());
+    assert_eq!(rules(&service("buyer.*, buyer.orders_7d", of_view)), ["duplicate_column"]);
+    assert_eq!(rules(&service("buyer.orders_8d", of_view)), ["unknown_reference"]);
+    assert_eq!(rules(&service("customer_orders.*", of_view)), ["unread_projection"]);
+    assert_eq!(rules(&service("buyer.*", "buyer: {}")), ["missing_key"]);
+    assert_eq!(rules(&service("buyer.*", "buyer: {feature_view: customer_order}")), ["unknown_reference"]);
+    assert_eq!(rules(&service("buyer.*", "buyer: {view: customer_orders}")), ["unknown_key"]);
+    let of_no_key = "buyer: {feature_view: customer_orders, join_key_map: {order_id: buyer_id}}";
+    assert_eq!(rules(&service("buyer.*", of_no_key)), ["unknown_reference"]);
+    let nameless = "buyer: {feature_view: customer_orders, join_key_map: {customer: ''}}";
+    assert_eq!(rules(&service("buyer.*", nameless)), ["duplicate_column"]);
+}
+
+#[test]
 fn written_at_and_json_mean_something_only_in_sql_views_with_times_and_features() {
     let view = |keys: &str| {
         let text = format!(

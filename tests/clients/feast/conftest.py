@@ -90,6 +90,12 @@ class Rides:
             f"entity_key_serialization_version: 3\n{online}\n"
         )
 
+    def materialize_reference(self):
+        """Brings into Feast's own store what tests compare."""
+        self.reference.materialize_incremental(
+            datetime.datetime.now(datetime.timezone.utc), feature_views=["driver_stats", "driver_vectors"]
+        )
+
     def remote(self, url: str) -> FeatureStore:
         """The SDK over the same registry, with its online store at a URL."""
         repo = self.folder / f"remote-{url.rsplit(':', 1)[1]}"

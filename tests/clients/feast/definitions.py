@@ -60,3 +60,20 @@ location_stats = FeatureView(
     name="LocationStats", entities=[driver], schema=[Field(name="avgTemp", dtype=Float64)], source=temperatures_file
 )
 locations = FeatureService(name="my-service-v1", features=[location_stats])
+
+# A view of no entity: its newest row holds for everything.
+city = FeatureView(
+    name="city",
+    entities=[],
+    schema=[Field(name="trips", dtype=Int64)],
+    source=PushSource(name="city-push", batch_source=stats_file),
+)
+
+# One view under two names, each by a key of its own.
+pair = FeatureService(
+    name="driver_pair",
+    features=[
+        driver_stats[["trips"]].with_name("first").with_join_key_map({"driver_id": "first_id"}),
+        driver_stats[["trips"]].with_name("Second").with_join_key_map({"driver_id": "second_id"}),
+    ],
+)

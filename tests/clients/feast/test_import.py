@@ -23,8 +23,9 @@ DRIVERS = [{"driver_id": driver} for driver in (1001, 1002, 1003, 4242)]
 def test_says_what_it_wrote_and_what_it_could_not_carry_over(rides):
     said = json.loads(rides.said)
 
-    assert (said["entities"], said["sources"], said["feature_views"], said["feature_services"]) == (1, 2, 3, 2)
+    assert (said["entities"], said["sources"], said["feature_views"], said["feature_services"]) == (2, 2, 4, 3)
     notes = "\n".join(said["notes"])
+    assert "feature view `city` has no entity" in notes
     assert "on-demand feature view `worth` is not carried over" in notes
     assert "sqlite online store are not copied" in notes
     assert (rides.project / "features" / "driver_stats.yaml").is_file()
@@ -41,7 +42,7 @@ def seconds(value):
 
 
 def test_answers_the_values_that_feast_answers(rides, store):
-    rides.reference.materialize_incremental(datetime.datetime.now(datetime.timezone.utc))
+    rides.materialize_reference()
 
     theirs = rides.reference.get_online_features(features=FEATURES, entity_rows=DRIVERS).to_dict()
     ours = store.get_online_features(features=FEATURES, entity_rows=DRIVERS).to_dict()
@@ -52,7 +53,7 @@ def test_answers_the_values_that_feast_answers(rides, store):
 
 
 def test_answers_a_feature_service(rides, store):
-    rides.reference.materialize_incremental(datetime.datetime.now(datetime.timezone.utc))
+    rides.materialize_reference()
     board = rides.reference.get_feature_service("driver_board")
 
     theirs = rides.reference.get_online_features(features=board, entity_rows=DRIVERS).to_dict()

@@ -38,7 +38,7 @@ event_time: at
     ),
     (
         "features/all.yaml",
-        r"
+        r#"
 entity: sensor
 keys: [{name: sensor, type: int64}]
 ---
@@ -75,9 +75,19 @@ sql: select sensor, max(at) as at, max(heat) as peak from readings group by sens
 event_time: at
 features: {peak: the most}
 ---
+entity: no_entity
+keys: [{name: __dummy_id, type: string}]
+---
+feature_view: anywhere
+entity: no_entity
+sql: select '' as "__dummy_id", at, pushed_at, heat from readings
+event_time: at
+written_at: pushed_at
+features: {heat: how hot}
+---
 feature_service: board
 features: [last_reading.*, hours.seen_1h]
-",
+"#,
     ),
 ];
 
@@ -207,6 +217,28 @@ fn of_two_rows_of_one_moment_the_one_pushed_last_wins() {
         for (on, off) in online[0].iter().zip(&offline[0]) {
             assert!(on.0.same(off), "{online:?} {offline:?}");
         }
+    });
+}
+
+#[test]
+fn view_whose_key_is_one_text_has_one_row_for_all_pushes() {
+    block_on(async {
+        let world = Sensors::new().await;
+        world.push(&[reading(1, 10, 1.0), reading(2, 30, 3.0)], PushTo::Online).await.unwrap();
+        world.push(&[reading(3, 20, 2.0)], PushTo::Online).await.unwrap();
+        let feature = [("anywhere".to_owned(), "heat".to_owned())];
+        let key = [EntityValue::Text("".into())];
+
+        let mut found = vec![];
+        for _ in ["as pushed", "as materialised"] {
+            let plan = world.features.read_plan(&feature).await.unwrap();
+            let answer = plan.read(&[&key], 1, START + 60 * MINUTE).unwrap();
+            found.push((answer.value(0, 0) == ValueRef::Float(3.0), answer.row_status(0, 0)));
+            world.backfill().await;
+            world.materialize(None).await;
+        }
+
+        assert_eq!(found, [(true, Status::Present); 2]);
     });
 }
 

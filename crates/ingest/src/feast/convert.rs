@@ -3,13 +3,14 @@
 //! Feast's online value is the row of the greatest event time, and of those the one created last; a view here is the union of
 //! its file's rows and of those that clients push, with `written_at` in the place of the created column: then so is its value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mainspring_spec::{DataType, Span, mended_name, name_problem};
 
 use super::config::Config;
-use super::registry::{DataSource, Entity, FeatureServiceSpec, FeatureViewSpec, Field, Registry, source_kind};
+use super::registry::{DataSource, Entity, FeatureViewSpec, Registry, source_kind};
+use super::services::ImportedService;
 
 /// What became of a repository.
 #[derive(Debug, Default)]
@@ -82,19 +83,28 @@ pub(super) struct PushedRows {
     pub names: Vec<String>,
 }
 
-#[derive(Debug)]
-pub(super) struct ImportedService {
-    pub name: String,
-    pub description: String,
-    pub features: Vec<String>,
-}
-
 /// Bytes, which columns of files hold as they are and requests as base64: only what is pushed can be kept.
 const BYTES: i32 = 1;
 /// What stands before the name that a view has in Feast, among the names of its pushes: the server finds it by that.
 const VIEW_NAME: &str = "feature_view:";
 /// The entity that stands for none.
 const DUMMY: &str = "__dummy";
+/// Its key, which is the empty text in all rows. The server knows it by this name.
+pub(super) const DUMMY_KEY: &str = "__dummy_id";
+/// What that entity is called here, where no name begins with `_`.
+const NO_ENTITY: &str = "no_entity";
+
+impl ImportedEntity {
+    /// Whether it stands for none: its views have rows that hold for everything.
+    pub fn is_none(&self) -> bool {
+        matches!(self.keys.as_slice(), [(key, _)] if key == DUMMY_KEY)
+    }
+
+    /// The keys that rows bring. That of the entity which stands for none is written into the view's query.
+    pub fn columns(&self) -> &[(String, DataType)] {
+        if self.is_none() { &[] } else { &self.keys }
+    }
+}
 
 /// Converts a registry; `repo` is where relative paths of files start.
 pub(super) fn convert(config: &Config, registry: &Registry, repo: &Path) -> Converted {
@@ -113,20 +123,20 @@ pub(super) fn convert(config: &Config, registry: &Registry, repo: &Path) -> Conv
     converter.out
 }
 
-struct Converter<'a> {
+pub(super) struct Converter<'a> {
     project: &'a str,
     repo: &'a Path,
     registry: &'a Registry,
-    out: Converted,
+    pub(super) out: Converted,
 }
 
 impl Converter<'_> {
-    fn note(&mut self, text: impl Into<String>) {
+    pub(super) fn note(&mut self, text: impl Into<String>) {
         self.out.notes.push(text.into());
     }
 
     /// A name as ours may be; said where it is another.
-    fn name(&mut self, kind: &str, name: &str) -> String {
+    pub(super) fn name(&mut self, kind: &str, name: &str) -> String {
         if name_problem(name).is_none() {
             return name.to_owned();
         }
@@ -151,9 +161,7 @@ impl Converter<'_> {
         if view.disabled {
             return self.note(lost("it is disabled"));
         }
-        let Some(entity) = self.entity_of(view) else {
-            return self.note(lost("it describes no entity; declare one with a key that is the same in all rows"));
-        };
+        let entity = self.entity_of(view);
         let name = self.name("feature view", &view.name);
         if self.out.views.iter().any(|known| known.name == name) {
             return self.note(lost(&format!("another view is called `{name}` already")));
@@ -202,6 +210,13 @@ impl Converter<'_> {
         if features.is_empty() {
             return self.note(lost("it has no feature that can be kept"));
         }
+        if entity.is_none() {
+            self.note(format!(
+                "feature view `{}` has no entity; here its rows have the key `{DUMMY_KEY}`, which is always the empty text: \
+                 clients of Feast need not send it, models that read the view need it as a column of their observations",
+                view.name
+            ));
+        }
         let push = self.push_of(view, &name);
         let file = file.map(|mut file| {
             let column = |feature: &Feature| unmapped(batch, &feature.pushed);
@@ -232,7 +247,7 @@ impl Converter<'_> {
     }
 
     /// The entity of a view: its own when it has one, else one of all their keys.
-    fn entity_of(&mut self, view: &FeatureViewSpec) -> Option<ImportedEntity> {
+    fn entity_of(&mut self, view: &FeatureViewSpec) -> ImportedEntity {
         let names: Vec<&String> = view.entities.iter().filter(|name| !name.starts_with(DUMMY)).collect();
         let mut keys = vec![];
         let mut descriptions = vec![];
@@ -249,18 +264,23 @@ impl Converter<'_> {
             keys.push((key.to_owned(), data_type));
             descriptions.extend(declared.map(|entity| entity.description.clone()).filter(|text| !text.is_empty()));
         }
-        if keys.is_empty() {
-            return None;
-        }
-        let joined = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("_and_");
-        let name = if let [one] = names.as_slice() { self.name("entity", one) } else { mended_name(&joined) };
+        let name = match names.as_slice() {
+            [] => {
+                keys.push((DUMMY_KEY.to_owned(), DataType::String));
+                descriptions
+                    .push("Stands for none, as Feast's dummy entity: views of it hold for everything".to_owned());
+                NO_ENTITY.to_owned()
+            }
+            [one] => self.name("entity", one),
+            several => mended_name(&several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("_and_")),
+        };
         // The same entity may have a key of another type in another view.
         let same = self.out.entities.iter().find(|known| known.name == name);
         let name = match same {
             Some(known) if known.keys != keys => mended_name(&format!("{name}_of_{}", view.name)),
             _ => name,
         };
-        Some(ImportedEntity { name, description: descriptions.join("; "), keys })
+        ImportedEntity { name, description: descriptions.join("; "), keys }
     }
 
     /// The rows that a view's file brings. The columns of its features are filled in later.
@@ -283,7 +303,7 @@ impl Converter<'_> {
         }
         Some(FileRows {
             source: mended_name(&batch.name),
-            keys: entity.keys.iter().map(|(key, _)| unmapped(batch, key)).collect(),
+            keys: entity.columns().iter().map(|(key, _)| unmapped(batch, key)).collect(),
             features: vec![],
             event_time: batch.timestamp_field.clone(),
             created: Some(batch.created_timestamp_column.clone()).filter(|column| !column.is_empty()),
@@ -300,7 +320,8 @@ impl Converter<'_> {
     ) {
         let (Some(file), Some(options)) = (file, batch.file_options.as_ref()) else { return };
         let mut columns: BTreeMap<String, DataType> = BTreeMap::new();
-        columns.extend(file.keys.iter().zip(&entity.keys).map(|(column, (_, data_type))| (column.clone(), *data_type)));
+        let keys = file.keys.iter().zip(entity.columns());
+        columns.extend(keys.map(|(column, (_, data_type))| (column.clone(), *data_type)));
         let pairs = file.features.iter().zip(features);
         columns.extend(pairs.map(|(column, feature)| (column.clone(), feature.data_type)));
         columns.extend(file.created.iter().chain([&file.event_time]).map(|c| (c.clone(), DataType::Timestamp)));
@@ -339,63 +360,6 @@ impl Converter<'_> {
             names.push(format!("{VIEW_NAME}{}", view.name));
         }
         PushedRows { source, names }
-    }
-
-    fn service(&mut self, service: &FeatureServiceSpec) {
-        let name = self.name("feature service", &service.name);
-        if self.out.services.iter().any(|known| known.name == name) {
-            return self.note(format!(
-                "feature service `{}` is not carried over: another service is called `{name}` already",
-                service.name
-            ));
-        }
-        let mut features = vec![];
-        for projection in &service.features {
-            let view = mended_name(&projection.feature_view_name);
-            let Some(known) = self.out.views.iter().find(|known| known.name == view) else {
-                self.note(format!(
-                    "feature service `{}` lacks the features of `{}`, which is not carried over",
-                    service.name, projection.feature_view_name
-                ));
-                continue;
-            };
-            let carried: Vec<(String, Option<String>)> = projection
-                .feature_columns
-                .iter()
-                .map(|column: &Field| {
-                    let feature = known.features.iter().find(|feature| feature.pushed == column.name);
-                    (column.name.clone(), feature.map(|feature| format!("{view}.{}", feature.name)))
-                })
-                .collect();
-            let alias = &projection.feature_view_name_alias;
-            if !alias.is_empty() && *alias != projection.feature_view_name {
-                self.note(format!(
-                    "feature service `{}` calls `{}` `{alias}`; here it goes by its own name",
-                    service.name, projection.feature_view_name
-                ));
-            }
-            if !projection.join_key_map.is_empty() {
-                self.note(format!(
-                    "feature service `{}` joins `{}` by other keys; here clients give the view's own keys",
-                    service.name, projection.feature_view_name
-                ));
-            }
-            for (column, feature) in carried {
-                match feature {
-                    Some(feature) => features.push(feature),
-                    None => self.note(format!(
-                        "feature service `{}` lacks `{}:{column}`, which is not carried over",
-                        service.name, projection.feature_view_name
-                    )),
-                }
-            }
-        }
-        let mut seen = BTreeSet::new();
-        features.retain(|feature| seen.insert(feature.clone()));
-        if features.is_empty() {
-            return self.note(format!("feature service `{}` is not carried over: no feature of it is", service.name));
-        }
-        self.out.services.push(ImportedService { name, description: service.description.clone(), features });
     }
 
     /// What has no counterpart.

@@ -8,6 +8,7 @@ mod config;
 mod convert;
 mod pages;
 mod registry;
+mod services;
 
 use std::path::{Path, PathBuf};
 
@@ -132,6 +133,7 @@ mod tests {
             ..view("computed", &["driver"], vec![], file())
         };
         let whole = view("whole", &["__dummy"], vec![field("x", 5)], file());
+        let places = view("places", &["place"], vec![field("heat", 5)], file());
         let other =
             FeatureViewSpec { project: "another".into(), ..view("other", &["driver"], vec![field("x", 5)], file()) };
         let projection = |view: &str, features: &[&str]| Projection {
@@ -139,17 +141,38 @@ mod tests {
             feature_columns: features.iter().map(|name| field(name, 5)).collect(),
             ..Projection::default()
         };
+        let called = |name: &str, keys: &[(&str, &str)]| Projection {
+            feature_view_name_alias: name.into(),
+            join_key_map: keys.iter().map(|(key, called)| ((*key).to_owned(), (*called).to_owned())).collect(),
+            ..projection("places", &["heat"])
+        };
+        let heats = FeatureServiceSpec {
+            name: "heats".into(),
+            project: "rides".into(),
+            features: vec![
+                called("Origin", &[("place_id", "origin_id")]),
+                called("at.target", &[("place_id", "target_id"), ("district", "x")]),
+                called("", &[("place_id", "here")]),
+                called("Origin", &[]),
+                projection("whole", &["x"]),
+            ],
+            description: String::new(),
+        };
         let service = FeatureServiceSpec {
             name: "board".into(),
             project: "rides".into(),
             features: vec![projection("stats", &["rate", "picture"]), projection("worth", &["worth"])],
             description: "For: the board".into(),
         };
-        let views = [plain, pair, elsewhere, computed, whole, other];
+        let views = [plain, pair, elsewhere, computed, whole, places, other];
         Registry {
-            entities: vec![entity("driver", "driver_id", 4), entity("rider", "rider_id", 2)],
+            entities: vec![
+                entity("driver", "driver_id", 4),
+                entity("rider", "rider_id", 2),
+                entity("place", "place_id", 4),
+            ],
             feature_views: views.into_iter().map(|spec| FeatureView { spec: Some(spec) }).collect(),
-            feature_services: vec![FeatureService { spec: Some(service) }],
+            feature_services: [service, heats].map(|spec| FeatureService { spec: Some(spec) }).into(),
             on_demand_feature_views: vec![Named {
                 spec: Some(NamedSpec { name: "worth".into(), project: "rides".into() }),
             }],
@@ -168,7 +191,7 @@ mod tests {
         let made = import(&repo, &project).unwrap();
 
         let loaded = mainspring_spec::load(&project).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        assert_eq!(loaded.feature_views.keys().collect::<Vec<_>>(), ["far", "pair_stats", "stats"]);
+        assert_eq!(loaded.feature_views.keys().collect::<Vec<_>>(), ["far", "pair_stats", "places", "stats", "whole"]);
         assert_eq!(loaded.service_features("board").unwrap(), [("stats".to_owned(), "rate".to_owned())]);
         assert_eq!(loaded.pushed_sources("Stats-Push")[0].name, "stats_pushed");
         assert_eq!(
@@ -180,13 +203,26 @@ mod tests {
         assert_eq!((stats.ttl.unwrap().to_string().as_str(), stats.json.as_slice()), ("1h", &["words".to_owned()][..]));
         assert!(stats.sql.as_deref().unwrap().contains("\"Rate\" as rate"), "{:?}", stats.sql);
         assert_eq!(loaded.entity_keys(&loaded.feature_views["pair_stats"]).len(), 2);
+        let whole = &loaded.feature_views["whole"];
+        assert_eq!(loaded.entity_keys(whole)[0].name, "__dummy_id");
+        assert_eq!(whole.sql.as_deref().unwrap().matches("'' as \"__dummy_id\"").count(), 2, "{:?}", whole.sql);
+        assert!(loaded.sources["whole_pushed"].columns.iter().all(|column| column.name != "__dummy_id"));
+        let reads = loaded.service_reads("heats").unwrap();
+        let names: Vec<String> = reads.iter().map(|read| format!("{}.{}", read.known_view, read.feature)).collect();
+        assert_eq!(names, ["Origin.heat", "at_target.heat", "places.heat", "whole.x"]);
+        let keys: Vec<Option<&String>> = reads.iter().map(|read| read.join_key_map.get("place_id")).collect();
+        let called = ["origin_id", "target_id", "here"].map(ToOwned::to_owned);
+        assert_eq!(keys, [Some(&called[0]), Some(&called[1]), Some(&called[2]), None]);
         let notes = made.notes.join("\n");
         for lost in [
             "`Pair-Stats` is called `pair_stats`",
             "`stats:picture` is not carried over",
             "come from a BigQuery table (`warehouse`)",
             "`computed` is not carried over",
-            "`whole` is not carried over",
+            "`whole` has no entity",
+            "`heats` calls `places` `at.target`; here that is `at_target`",
+            "`heats` calls the key `district` of `places` `x`; that is not carried over",
+            "`heats` reads two views as `Origin`",
             "`worth` is not carried over: its values are computed in Python",
             "`board` lacks `stats:picture`",
             "`board` lacks the features of `worth`",

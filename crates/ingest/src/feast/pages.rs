@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use mainspring_spec::DataType;
+use mainspring_spec::{DataType, name_problem};
 
-use super::convert::{Converted, FileSource, ImportedView};
+use super::convert::{Converted, DUMMY_KEY, FileSource, ImportedView};
+use super::services::ImportedService;
 use crate::infer::sql_name;
 use crate::infer::yaml::{text, texts};
 
@@ -42,13 +43,30 @@ pub(super) fn pages(name: &str, feast: &str, converted: &Converted) -> Vec<(Path
         description(&mut services, &service.description);
         let _ = writeln!(services, "features:");
         for feature in &service.features {
-            let _ = writeln!(services, "  - {feature}");
+            let is_plain = feature.split_once('.').is_some_and(|(of, _)| name_problem(of).is_none());
+            let _ = writeln!(services, "  - {}", if is_plain { feature.clone() } else { text(feature) });
         }
+        projections(&mut services, service);
     }
     if !services.is_empty() {
         pages.push(("features/services.yaml".into(), services));
     }
     pages
+}
+
+fn projections(page: &mut String, service: &ImportedService) {
+    if !service.projections.is_empty() {
+        page.push_str("projections:\n");
+    }
+    for (called, projection) in &service.projections {
+        let _ = writeln!(page, "  {}:\n    feature_view: {}", text(called), projection.view);
+        if !projection.join_key_map.is_empty() {
+            page.push_str("    join_key_map:\n");
+        }
+        for (key, name) in &projection.join_key_map {
+            let _ = writeln!(page, "      {}: {}", text(key), text(name));
+        }
+    }
 }
 
 fn part(page: &mut String) {
@@ -90,7 +108,7 @@ fn file_source(source: &FileSource) -> String {
 fn pushed_source(view: &ImportedView) -> String {
     let mut page = format!("# Rows that clients push, or write to the view.\nsource: {}\n", view.push.source);
     let _ = writeln!(page, "push: {}\ncolumns:", texts(&view.push.names));
-    for (key, data_type) in &view.entity.keys {
+    for (key, data_type) in view.entity.columns() {
         column(&mut page, key, *data_type, true);
     }
     column(&mut page, &view.event_time, DataType::Timestamp, true);
@@ -110,10 +128,14 @@ fn view(view: &ImportedView) -> String {
     let _ = writeln!(page, "entity: {}\nsql: |", view.entity.name);
     let quoted = |name: &str| sql_name(name);
     let select = |from: &str, keys: &[String], event_time: &str, written: &str, features: Vec<String>| {
-        let keys = keys.iter().zip(&view.entity.keys).map(|(column, (key, _))| named(column, key));
+        let mut columns: Vec<String> =
+            keys.iter().zip(view.entity.columns()).map(|(column, (key, _))| named(column, key)).collect();
+        if view.entity.is_none() {
+            columns.push(format!("'' as {}", sql_name(DUMMY_KEY)));
+        }
         let times = [named(event_time, &view.event_time), format!("{written} as {WRITTEN_AT}")];
         let features = features.iter().zip(&view.features).map(|(column, feature)| named(column, &feature.name));
-        let columns: Vec<String> = keys.chain(times).chain(features).collect();
+        columns.extend(times.into_iter().chain(features));
         format!("  select {}\n  from {from}\n", columns.join(",\n    "))
     };
     if let Some(file) = &view.file {
@@ -122,7 +144,7 @@ fn view(view: &ImportedView) -> String {
         page.push_str(&select(&file.source, &file.keys, &file.event_time, &written, file.features.clone()));
         page.push_str("  union all\n");
     }
-    let keys: Vec<String> = view.entity.keys.iter().map(|(key, _)| key.clone()).collect();
+    let keys: Vec<String> = view.entity.columns().iter().map(|(key, _)| key.clone()).collect();
     let written = view
         .created
         .as_ref()

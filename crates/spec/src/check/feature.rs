@@ -7,7 +7,9 @@ use super::expression::{self, Scope};
 use super::names::name_problem;
 use crate::diagnostic::{quote, suggest};
 use crate::graph::{ObjectKind, ObjectRef};
-use crate::model::{AggregateFunction, DataType, Entity, FeatureService, FeatureView, Field, ViewKind};
+use crate::model::{
+    AggregateFunction, DataType, Entity, FeatureService, FeatureView, FeatureViewProjection, Field, ViewKind,
+};
 use crate::schema::VIEW_DEFINITIONS;
 use crate::sql;
 use crate::tree::Step;
@@ -39,16 +41,21 @@ pub(super) fn check_service(context: &mut Context<'_>, service: &FeatureService)
         context.report(&object, &["features".into()], "empty_value", message, help);
     }
     let project = context.project;
+    if !check_projections(context, &object, service) {
+        return;
+    }
     let mut seen = BTreeSet::new();
     for (at, item) in service.features.iter().enumerate() {
         let path: Path<'_> = &["features".into(), at.into()];
-        match project.service_item(item) {
+        match project.service_item(service, item) {
             Ok(found) => {
-                for (view, feature) in found {
-                    if !seen.insert((view.clone(), feature.clone())) {
-                        let message = format!("feature `{view}.{feature}` is listed twice");
+                for read in found {
+                    let name = format!("{}.{}", read.known_view, read.feature);
+                    if seen.contains(&name) {
+                        let message = format!("feature `{name}` is listed twice");
                         context.report(&object, path, "duplicate_column", message, "leave one of them out");
                     }
+                    seen.insert(name);
                 }
             }
             Err(_) if context.any_unsure(&[ObjectKind::FeatureView]) => return,
@@ -62,6 +69,72 @@ pub(super) fn check_service(context: &mut Context<'_>, service: &FeatureService)
         let message = format!("the service has {} features", seen.len());
         let help = format!("part it into services of at most {FEATURES_MAX}");
         context.report(&object, &["features".into()], "column_count", message, help);
+    }
+}
+
+/// A projection is of a view that there is, renames keys that the view has, and is read. False, when a view is not known:
+/// then nothing can be said of its features.
+fn check_projections(context: &mut Context<'_>, object: &ObjectRef, service: &FeatureService) -> bool {
+    let project = context.project;
+    let mut all_known = true;
+    for (name, projection) in &service.projections {
+        let path: Path<'_> = &["projections".into(), name.as_str().into()];
+        if name.is_empty() || name.contains('.') {
+            let message = format!("{} cannot stand before the point of `projection.feature`", quote(name));
+            context.report(object, path, "bad_name", message, "choose a name without `.`");
+            continue;
+        }
+        let is_read = |item: &String| item.split_once('.').is_some_and(|(before, _)| before == name);
+        if !service.features.iter().any(is_read) {
+            let message = format!("no item of `features` reads the projection {}", quote(name));
+            let help = format!("list `{name}.*` or some of its features under `features`, or leave the projection out");
+            context.report(object, path, "unread_projection", message, help);
+        }
+        let named = projection.feature_view.as_ref().unwrap_or(name);
+        if let Some(view) = project.feature_views.get(named) {
+            check_join_keys(context, object, name, projection, view);
+            continue;
+        }
+        all_known = false;
+        if projection.feature_view.is_some() {
+            let path: Path<'_> = &["projections".into(), name.as_str().into(), "feature_view".into()];
+            context.report_unknown(object, path, ObjectKind::FeatureView, named);
+        } else if !context.any_unsure(&[ObjectKind::FeatureView]) {
+            let message = format!("the projection {} names no feature view, and none is called so", quote(name));
+            let help = "add `feature_view:` with the view that it reads";
+            context.report(object, path, "missing_key", message, help);
+        }
+    }
+    all_known
+}
+
+/// A projection gives other names to keys that its view has, and no two the same.
+fn check_join_keys(
+    context: &mut Context<'_>,
+    object: &ObjectRef,
+    name: &str,
+    projection: &FeatureViewProjection,
+    view: &FeatureView,
+) {
+    if context.any_unsure(&[ObjectKind::Entity]) {
+        return;
+    }
+    let path: Path<'_> = &["projections".into(), name.into(), "join_key_map".into()];
+    let project = context.project;
+    let keys: Vec<&str> = project.entity_keys(view).iter().map(|key| key.name.as_str()).collect();
+    for key in projection.join_key_map.keys().filter(|key| !keys.contains(&key.as_str())) {
+        let message = format!("{} is no key of what feature view `{}` describes", quote(key), view.name);
+        let help = suggest(key, keys.iter().copied()).unwrap_or_else(|| "leave it out".into());
+        context.report(object, path, "unknown_reference", message, help);
+    }
+    let mut called = BTreeSet::new();
+    for key in keys {
+        let call = projection.join_key_map.get(key).map_or(key, String::as_str);
+        if call.is_empty() || !called.insert(call) {
+            let message = format!("requests cannot tell the key `{key}` by the name {}", quote(call));
+            let help = "give each key of the view a name of its own";
+            context.report(object, path, "duplicate_column", message, help);
+        }
     }
 }
 

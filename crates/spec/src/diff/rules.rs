@@ -50,8 +50,8 @@ pub(super) fn update(kind: ObjectKind, difference: &Difference) -> Verdict {
         ObjectKind::Source => source(&path, before, after),
         ObjectKind::Entity => told(Recompute, "everything that describes it is keyed anew"),
         ObjectKind::FeatureView => feature_view(&path, after),
-        // Which features it has is compared as a whole.
-        ObjectKind::FeatureService if path == ["features"] => None,
+        // Which features it has, and how it reads them, is compared as a whole.
+        ObjectKind::FeatureService if matches!(path.as_slice(), ["features"] | ["projections", ..]) => None,
         ObjectKind::FeatureService => told(MetadataOnly, "takes effect at once"),
         ObjectKind::Model => model(&path),
         ObjectKind::Endpoint => endpoint(&path),

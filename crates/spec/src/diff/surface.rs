@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::plan::{ChangeClass, Detail};
 use crate::graph::{ObjectKind, ObjectRef};
 use crate::model::{DataType, Project};
-use crate::resolve::InputRef;
+use crate::resolve::{InputRef, ServiceFeature};
 
 /// Features that a view gains or loses.
 pub(super) fn features(view: &str, old: &Project, new: &Project) -> Vec<Detail> {
@@ -26,16 +26,31 @@ pub(super) fn features(view: &str, old: &Project, new: &Project) -> Vec<Detail> 
     gained.chain(lost).chain(described).collect()
 }
 
-/// Features that a service gains or loses, wherever that comes from.
+/// Features that a service gains or loses or reads otherwise, wherever that comes from.
 pub(super) fn service(name: &str, old: &Project, new: &Project) -> Vec<Detail> {
-    let (before, after) = (old.service_features(name), new.service_features(name));
+    let (before, after) = (old.service_reads(name), new.service_reads(name));
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let path = |(view, feature): &(String, String)| format!("features.{view}.{feature}");
-    let gained = after.iter().filter(|feature| !before.contains(feature));
-    let lost = before.iter().filter(|feature| !after.contains(feature));
-    let gained = gained.map(|f| Detail::new(path(f), ChangeClass::Additive, "its clients get one feature more"));
-    let lost = lost.map(|f| Detail::new(path(f), ChangeClass::Breaking, "its clients no longer get it"));
-    let mut details: Vec<Detail> = gained.chain(lost).collect();
+    let path = |read: &ServiceFeature| format!("features.{}.{}", read.known_view, read.feature);
+    let named = |in_list: &[ServiceFeature], of: &ServiceFeature| {
+        in_list.iter().find(|read| read.known_view == of.known_view && read.feature == of.feature).cloned()
+    };
+    let mut details = vec![];
+    for read in &after {
+        match named(&before, read) {
+            None => details.push(Detail::new(path(read), ChangeClass::Additive, "its clients get one feature more")),
+            Some(was) if was == *read => {}
+            Some(was) if was.view == read.view => {
+                let reason = "its clients must bring the keys of the view under other names";
+                details.push(Detail::new(path(read), ChangeClass::Breaking, reason));
+            }
+            Some(_) => {
+                let reason = "its clients get the feature of another view under this name";
+                details.push(Detail::new(path(read), ChangeClass::Breaking, reason));
+            }
+        }
+    }
+    let lost = before.iter().filter(|read| named(&after, read).is_none());
+    details.extend(lost.map(|read| Detail::new(path(read), ChangeClass::Breaking, "its clients no longer get it")));
     if details.is_empty() && before != after {
         details.push(Detail::new("features", ChangeClass::MetadataOnly, "only the order changes"));
     }

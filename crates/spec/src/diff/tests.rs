@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::model::{Column, DataType, FeatureService, Field};
+use crate::model::{Column, DataType, FeatureService, FeatureViewProjection, Field};
 
 fn flights() -> Project {
     crate::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/flights")).unwrap()
@@ -129,6 +129,7 @@ fn a_feature_that_leaves_a_service_breaks_its_clients() {
         name: "board".into(),
         description: String::new(),
         features: features.iter().map(ToString::to_string).collect(),
+        projections: Default::default(),
     };
     let mut old = flights();
     old.feature_services.insert("board".into(), service(&["plane_facts.*", "weather_at_origin.temp"]));
@@ -141,4 +142,33 @@ fn a_feature_that_leaves_a_service_breaks_its_clients() {
     assert_eq!(plan.changes[0].object.to_string(), "feature_service:board");
     assert_eq!((plan.class(), plan.changes[0].details.len()), (Some(ChangeClass::Breaking), 1));
     assert_eq!(plan.changes[0].details[0].path, "features.plane_facts.built");
+}
+
+#[test]
+fn a_projection_of_a_service_that_takes_other_keys_breaks_its_clients() {
+    let project = |view: Option<&str>, key: Option<&str>| {
+        let mut project = flights();
+        let projection = FeatureViewProjection {
+            feature_view: view.map(ToOwned::to_owned),
+            join_key_map: key.map(|key| ("origin".to_owned(), key.to_owned())).into_iter().collect(),
+        };
+        let name = if view.is_some() { "at_departure" } else { "weather_at_origin" };
+        let service = FeatureService {
+            name: "board".into(),
+            description: String::new(),
+            features: vec![format!("{name}.temp")],
+            projections: [(name.to_owned(), projection)].into(),
+        };
+        project.feature_services.insert("board".into(), service);
+        project
+    };
+    let before = project(Some("weather_at_origin"), None);
+
+    let keys = diff(Some(&before), &project(Some("weather_at_origin"), Some("from")));
+    let renamed = diff(Some(&before), &project(None, None));
+
+    assert_eq!((keys.class(), keys.changes[0].details.len()), (Some(ChangeClass::Breaking), 1));
+    assert_eq!(keys.changes[0].details[0].path, "features.at_departure.temp");
+    let paths: Vec<&str> = renamed.changes[0].details.iter().map(|detail| detail.path.as_str()).collect();
+    assert_eq!(paths, ["features.weather_at_origin.temp", "features.at_departure.temp"]);
 }

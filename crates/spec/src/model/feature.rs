@@ -1,5 +1,7 @@
 //! `features/*.yaml`: entities and feature views.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +81,7 @@ pub struct FeatureView {
     /// The features and what each says. SQL views must list theirs here, so that every name is known without an
     /// engine; in the other kinds it only adds descriptions.
     #[serde(default)]
-    pub features: std::collections::BTreeMap<String, String>,
+    pub features: BTreeMap<String, String>,
 }
 
 fn online() -> bool {
@@ -122,8 +124,23 @@ pub struct FeatureService {
     /// What it is for, in a sentence.
     #[serde(default)]
     pub description: String,
-    /// The features, in order: `view.feature`, or `view.*` for all of a view's.
+    /// The features, in order: `view.feature`, or `view.*` for all of a view's. Before the point may stand a name of
+    /// `projections`.
     pub features: Vec<String>,
+    /// Views that are read under another name or by other join keys, by the name that `features` and clients give them.
+    #[serde(default)]
+    pub projections: BTreeMap<String, FeatureViewProjection>,
+}
+
+/// A view as a feature service reads it. Its name in the service is what Feast calls `name_alias`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureViewProjection {
+    /// The view. Left out: the one that is called as the projection is.
+    pub feature_view: Option<String>,
+    /// Keys of the view's entity, and what requests call them: `location_id: origin_id`. Others keep their names.
+    #[serde(default)]
+    pub join_key_map: BTreeMap<String, String>,
 }
 
 /// An aggregate of events over one or several windows; one feature a window, called `{name}_{window}`, as `departures_3h`.

@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use mainspring_features::{EntityValue, ReadAnswer, Status, ValueRef};
+use mainspring_features::{EntityValue, ReadAnswer, ReadOutput, Status, ValueRef};
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::error::Refused;
+use super::names::NO_ENTITY_VALUE;
 use super::request::{AskedFeatures, typed};
-use super::shape::Shape;
+use super::shape::{Part, Shape};
 
 /// Bytes of a value, its status and its moment, about: for the first guess at the answer's length.
 const VALUE_BYTES: usize = 56;
@@ -21,28 +22,25 @@ const NO_MOMENT: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 /// Reads the features that a request asks for, and writes the answer.
 pub(super) fn answer(shape: &Shape, asked: &AskedFeatures<'_>, at: i64) -> Result<Vec<u8>, Refused> {
     let rows = asked.rows();
-    let given: Vec<Cow<'_, [EntityValue<'_>]>> = asked
-        .entities
-        .0
-        .iter()
-        .enumerate()
-        .map(|(place, (_, values))| {
-            let field = shape.columns.iter().position(|&column| column == place);
-            field.map_or(Cow::Borrowed(values.as_slice()), |field| typed(values, shape.plan.fields()[field].data_type))
+    let columns = asked.entities.0.iter().zip(&shape.types);
+    let given: Vec<Cow<'_, [EntityValue<'_>]>> = columns
+        .map(|((_, values), data_type)| match data_type {
+            Some(data_type) => typed(values, *data_type),
+            None => Cow::Borrowed(values.as_slice()),
         })
         .collect();
-    let columns: Vec<&[EntityValue<'_>]> = shape.columns.iter().map(|&place| given[place].as_ref()).collect();
-    let found = shape.plan.read(&columns, rows, at)?;
-    let results = shape.echoed.len() + shape.outputs();
+    let found = shape.parts.iter().map(|part| read(part, asked, &given, at)).collect::<Result<Vec<_>, Refused>>()?;
+    let results = shape.echoed.len() + shape.outputs.len();
     let mut out = Vec::with_capacity(shape.head.len() + results * (64 + rows * VALUE_BYTES));
     out.extend_from_slice(&shape.head);
     for &place in &shape.echoed {
         echo(&given[place], &mut out);
     }
     let mut texts = ViewTexts::default();
-    for feature in 0..shape.outputs() {
-        texts.of_view(shape, &found, feature);
-        result(shape, &found, feature, &texts, &mut out);
+    for &(part, place) in &shape.outputs {
+        let output = &shape.parts[part].plan.outputs()[place];
+        texts.of_view((part, output.view), &found[part], place);
+        result(output, &found[part], place, &texts, &mut out);
     }
     if out.last() == Some(&b',') {
         out.pop();
@@ -51,17 +49,41 @@ pub(super) fn answer(shape: &Shape, asked: &AskedFeatures<'_>, at: i64) -> Resul
     Ok(out)
 }
 
+/// Reads one part. What is wrong with a value is told by the name that the request has for it.
+fn read<'p>(
+    part: &'p Part,
+    asked: &AskedFeatures<'_>,
+    given: &[Cow<'_, [EntityValue<'_>]>],
+    at: i64,
+) -> Result<ReadAnswer<'p>, Refused> {
+    let rows = asked.rows();
+    let has_no_entity = part.columns.iter().any(Option::is_none);
+    let no_entity = vec![EntityValue::Text(Cow::Borrowed(NO_ENTITY_VALUE)); if has_no_entity { rows } else { 0 }];
+    let columns: Vec<&[EntityValue<'_>]> =
+        part.columns.iter().map(|column| column.map_or(no_entity.as_slice(), |place| given[place].as_ref())).collect();
+    part.plan.read(&columns, rows, at).map_err(|mut error| {
+        if let mainspring_features::Error::RequestField { field, .. } = &mut error {
+            let place = part.plan.fields().iter().position(|known| known.name == *field);
+            let column = place.and_then(|place| part.columns[place]);
+            if let Some((name, _)) = column.and_then(|column| asked.entities.0.get(column)) {
+                *field = name.to_string();
+            }
+        }
+        error.into()
+    })
+}
+
 /// What the features of one view share.
 #[derive(Default)]
 struct ViewTexts {
-    view: Option<usize>,
+    /// The part of the answer, and the view's place in it.
+    view: Option<(usize, usize)>,
     statuses: Vec<u8>,
     moments: Vec<u8>,
 }
 
 impl ViewTexts {
-    fn of_view(&mut self, shape: &Shape, found: &ReadAnswer<'_>, feature: usize) {
-        let view = shape.plan.outputs()[feature].view;
+    fn of_view(&mut self, view: (usize, usize), found: &ReadAnswer<'_>, feature: usize) {
         if self.view == Some(view) {
             return;
         }
@@ -80,8 +102,8 @@ impl ViewTexts {
 }
 
 /// One feature for all entities.
-fn result(shape: &Shape, found: &ReadAnswer<'_>, feature: usize, texts: &ViewTexts, out: &mut Vec<u8>) {
-    let is_json = shape.plan.outputs()[feature].is_json;
+fn result(output: &ReadOutput, found: &ReadAnswer<'_>, feature: usize, texts: &ViewTexts, out: &mut Vec<u8>) {
+    let is_json = output.is_json;
     let mut some_null = false;
     out.extend_from_slice(b"{\"values\":[");
     for row in 0..found.rows() {

@@ -67,6 +67,11 @@ impl Refused {
         Self::Feast { status: StatusCode::NOT_FOUND, class, message: message.into() }
     }
 
+    /// Whether the request names what is not known, which an `apply` of this moment may have brought.
+    pub(super) fn names_nothing(&self) -> bool {
+        matches!(self, Self::Feast { status: StatusCode::NOT_FOUND, .. })
+    }
+
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let problem = crate::http::Problem::internal(error);
         Self::Internal(format!("{} (trace {})", problem.detail, problem.trace_id.unwrap_or_default()))
@@ -86,6 +91,7 @@ impl From<crate::http::Problem> for Refused {
             StatusCode::FORBIDDEN => {
                 Self::Feast { status: problem.status, class: "FeastPermissionError", message: problem.detail }
             }
+            StatusCode::SERVICE_UNAVAILABLE => Self::Later(problem.status, problem.detail),
             status if status.is_server_error() => Self::Internal(problem.detail),
             status => Self::Later(status, problem.detail),
         }

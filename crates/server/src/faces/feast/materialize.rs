@@ -15,6 +15,7 @@ use super::body::JsonBody;
 use super::error::Refused;
 use super::names;
 use super::request::not_json;
+use crate::app::Layers;
 use crate::http::Caller;
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +93,10 @@ async fn run(
             "feature views have no versions of Feast's kind here; leave `version` out",
         ));
     }
-    let layers = face.app.layers();
+    let mut layers = face.app.layers();
+    if views.as_deref().is_some_and(|asked| !knows_all(&layers, asked)) {
+        layers = face.app.applied_layers().await?;
+    }
     let views = match views {
         Some(views) => views.iter().map(|view| names::view(&layers, view).into_owned()).collect(),
         None => online_views(&layers.project),
@@ -127,6 +131,10 @@ async fn run(
         other => Refused::internal(&other),
     })?;
     Ok(([(header::CONTENT_TYPE, "application/json")], "null").into_response())
+}
+
+fn knows_all(layers: &Layers, views: &[String]) -> bool {
+    views.iter().all(|view| layers.project.feature_views.contains_key(&*names::view(layers, view)))
 }
 
 fn online_views(project: &Project) -> Vec<String> {

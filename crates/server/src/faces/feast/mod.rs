@@ -65,13 +65,18 @@ async fn get_online_features(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
     let asked = request::read_features(&body)?;
-    let layers = face.app.layers();
-    let shape = face.shapes.of(&layers, &asked).await?;
+    let mut layers = face.app.layers();
+    let mut shape = face.shapes.of(&layers, &asked).await;
+    if shape.as_ref().is_err_and(Refused::names_nothing) {
+        layers = face.app.applied_layers().await?;
+        shape = face.shapes.of(&layers, &asked).await;
+    }
+    let shape = shape?;
     for view in shape.views() {
         layers.authorizer.check_named(&caller.principal, "view.read", "view", view)?;
     }
     let at = Timestamp::now().as_microsecond();
-    let bytes = if asked.rows() * shape.outputs() > VALUES_INLINE {
+    let bytes = if asked.rows() * shape.outputs.len() > VALUES_INLINE {
         // The body is read once more over there: its values point into it.
         let (shape, body) = (shape.clone(), body.clone());
         let work = move || answer::answer(&shape, &request::read_features(&body)?, at);

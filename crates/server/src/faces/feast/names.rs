@@ -6,13 +6,19 @@
 //! would be mended to one can so be told apart.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use mainspring_spec::{Source, mended_name};
+use mainspring_spec::{ServiceFeature, Source, mended_name};
 
 use crate::app::Layers;
 
 /// What stands before a view's own name among the names of its pushes.
 const VIEW: &str = "feature_view:";
+
+/// The key of views that describe no entity: the import gives them one, as Feast does.
+pub(super) const NO_ENTITY: &str = "__dummy_id";
+/// What stands in that key in all rows, and so in each read; clients need not send it.
+pub(super) const NO_ENTITY_VALUE: &str = "";
 
 /// A feature that is asked for: by our names, and by those that the client knows.
 pub(super) struct Wanted {
@@ -20,6 +26,8 @@ pub(super) struct Wanted {
     pub(super) feature: String,
     pub(super) known_view: String,
     pub(super) known_feature: String,
+    /// Keys that the client calls otherwise, with what it calls them.
+    pub(super) join_key_map: BTreeMap<String, String>,
 }
 
 /// Our name of the view that a client asks for; the asked name where there is none.
@@ -55,19 +63,31 @@ pub(super) fn asked(layers: &Layers, known_view: &str, known_feature: &str) -> W
         && features.contains(&mended)
         && written(layers, &view).is_none_or(|source| source.columns.iter().any(|column| column.name == known_feature));
     let feature = if is_mended { mended } else { known_feature.to_owned() };
-    Wanted { view, feature, known_view: known_view.to_owned(), known_feature: known_feature.to_owned() }
-}
-
-/// A feature of a service, which names it in our way: what clients call it.
-pub(super) fn of_service(layers: &Layers, view: String, feature: String) -> Wanted {
-    let source = written(layers, &view);
-    let known_view = source.and_then(view_name).filter(|known| mended_name(known) == view);
-    let known_feature = source.and_then(|source| feature_name(source, &feature));
     Wanted {
-        known_view: known_view.unwrap_or(&view).to_owned(),
-        known_feature: known_feature.unwrap_or(&feature).to_owned(),
         view,
         feature,
+        known_view: known_view.to_owned(),
+        known_feature: known_feature.to_owned(),
+        join_key_map: BTreeMap::new(),
+    }
+}
+
+/// A feature of a service, which names it in our way: what clients call it. A name that only the service gives to a view is
+/// the clients' own.
+pub(super) fn of_service(layers: &Layers, read: ServiceFeature) -> Wanted {
+    let source = written(layers, &read.view);
+    let feasts_view = source.and_then(view_name).filter(|known| mended_name(known) == read.view);
+    let known_view = match feasts_view {
+        Some(known) if read.known_view == read.view => known.to_owned(),
+        _ => read.known_view,
+    };
+    let known_feature = source.and_then(|source| feature_name(source, &read.feature));
+    Wanted {
+        known_view,
+        known_feature: known_feature.unwrap_or(&read.feature).to_owned(),
+        view: read.view,
+        feature: read.feature,
+        join_key_map: read.join_key_map,
     }
 }
 

@@ -34,9 +34,9 @@ pub(super) struct AskedFeatures<'a> {
 }
 
 impl AskedFeatures<'_> {
-    /// How many entities there are.
+    /// How many entities there are. Without a column there is one row: that of views which describe no entity.
     pub(super) fn rows(&self) -> usize {
-        self.entities.0.first().map_or(0, |(_, values)| values.len())
+        self.entities.0.first().map_or(1, |(_, values)| values.len())
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a request asks for, without its values: resolved once, and found again by the names in it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use mainspring_features::ReadPlan;
-use mainspring_spec::Project;
+use mainspring_spec::{DataType, Field, Project};
 use quick_cache::sync::Cache;
 
 use super::error::Refused;
@@ -29,25 +30,30 @@ impl Default for Shapes {
 /// A request without its values, resolved.
 pub(super) struct Shape {
     project: Arc<Project>,
-    pub(super) plan: ReadPlan,
+    /// What is read; one part, unless a service reads views by other keys.
+    pub(super) parts: Vec<Part>,
+    /// Each feature of the answer: its part, and its place among what that reads.
+    pub(super) outputs: Vec<(usize, usize)>,
     /// The request's columns that stand in the answer.
     pub(super) echoed: Vec<usize>,
-    /// For each field of the plan the request's column.
-    pub(super) columns: Vec<usize>,
+    /// For each of the request's columns the type that features read it as.
+    pub(super) types: Vec<Option<DataType>>,
     /// The answer up to its results.
     pub(super) head: Vec<u8>,
     views: Vec<String>,
+}
+
+/// Features whose keys the request calls alike.
+pub(super) struct Part {
+    pub(super) plan: ReadPlan,
+    /// For each field of the plan the request's column; `None` for the key of views that describe no entity.
+    pub(super) columns: Vec<Option<usize>>,
 }
 
 impl Shape {
     /// The views that are read.
     pub(super) fn views(&self) -> impl Iterator<Item = &str> {
         self.views.iter().map(String::as_str)
-    }
-
-    /// How many features are read.
-    pub(super) fn outputs(&self) -> usize {
-        self.plan.outputs().len()
     }
 }
 
@@ -57,7 +63,7 @@ impl Shapes {
         let key = key_of(asked);
         if let Some(shape) = self.0.get(&key)
             && Arc::ptr_eq(&shape.project, &layers.project)
-            && shape.plan.is_current()
+            && shape.parts.iter().all(|part| part.plan.is_current())
         {
             return Ok(shape);
         }
@@ -90,24 +96,28 @@ fn key_of(asked: &AskedFeatures<'_>) -> String {
 async fn resolve(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Shape, Refused> {
     let project = &layers.project;
     let wanted = features_of(layers, asked)?;
-    let features: Vec<(String, String)> =
-        wanted.iter().map(|wanted| (wanted.view.clone(), wanted.feature.clone())).collect();
-    let plan = layers.features.read_plan(&features).await?;
-    let named: Vec<&str> = asked.entities.0.iter().map(|(name, _)| join_key(project, name)).collect();
+    let (groups, outputs) = grouped(&wanted);
+    let mut plans = vec![];
+    for group in groups {
+        plans.push((layers.features.read_plan(&group.features).await?, group.join_key_map));
+    }
+    let mut needed: Vec<&str> = vec![];
+    for (plan, called) in &plans {
+        needed.extend(plan.fields().iter().map(|field| call(called, &field.name)));
+    }
+    let named: Vec<&str> = asked.entities.0.iter().map(|(name, _)| join_key(project, &needed, name)).collect();
+    let mut types: Vec<Option<DataType>> = vec![None; named.len()];
     let mut columns = vec![];
-    for field in plan.fields() {
-        let place = named.iter().position(|name| *name == field.name);
-        columns.push(place.ok_or_else(|| {
-            let message = format!("the features need `{}`; add a list of its values to `entities`", field.name);
-            Refused::invalid("missing", &["entities", &field.name], message)
-        })?);
+    for (plan, called) in &plans {
+        columns.push(columns_of(plan.fields(), called, &named, &mut types)?);
     }
     let mut echoed = vec![];
     for (place, name) in named.iter().enumerate() {
-        let is_key = project.entities.values().any(|entity| entity.keys.iter().any(|key| key.name == *name));
-        if is_key {
+        let is_renamed_key = wanted.iter().any(|wanted| wanted.join_key_map.values().any(|called| called == name));
+        let is_key = || project.entities.values().any(|entity| entity.keys.iter().any(|key| key.name == *name));
+        if is_renamed_key || is_key() {
             echoed.push(place);
-        } else if !columns.contains(&place) {
+        } else if !needed.contains(name) {
             let message = format!("Entity {name} does not exist: it is no key of an entity, and no feature reads it");
             return Err(Refused::not_found("EntityNotFoundException", message));
         }
@@ -119,6 +129,8 @@ async fn resolve(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Shape, Re
     for wanted in &wanted {
         if !views.contains(&wanted.view) {
             views.push(wanted.view.clone());
+        }
+        if !known_views.contains(&wanted.known_view.as_str()) {
             known_views.push(&wanted.known_view);
         }
     }
@@ -129,13 +141,76 @@ async fn resolve(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Shape, Re
         metadata["feature_view_metadata"] = views.collect();
     }
     let head = format!(r#"{{"metadata":{metadata},"results":["#).into_bytes();
-    Ok(Shape { project: project.clone(), plan, echoed, columns, head, views })
+    let parts = plans.into_iter().zip(columns).map(|((plan, _), columns)| Part { plan, columns }).collect();
+    Ok(Shape { project: project.clone(), parts, outputs, echoed, types, head, views })
 }
 
-/// The join key that a name of `entities` stands for: itself, or that of the entity called so.
-fn join_key<'a>(project: &'a Project, name: &'a str) -> &'a str {
+/// Features that are read together, as their keys are called alike.
+struct Group<'w> {
+    join_key_map: &'w BTreeMap<String, String>,
+    features: Vec<(String, String)>,
+}
+
+/// Features by what the client calls their keys; and for each feature its group and its place there.
+fn grouped(wanted: &[Wanted]) -> (Vec<Group<'_>>, Vec<(usize, usize)>) {
+    let mut groups: Vec<Group<'_>> = vec![];
+    let mut places = vec![];
+    for wanted in wanted {
+        let known = groups.iter().position(|group| *group.join_key_map == wanted.join_key_map);
+        let at = known.unwrap_or(groups.len());
+        if known.is_none() {
+            groups.push(Group { join_key_map: &wanted.join_key_map, features: vec![] });
+        }
+        let features = &mut groups[at].features;
+        places.push((at, features.len()));
+        features.push((wanted.view.clone(), wanted.feature.clone()));
+    }
+    (groups, places)
+}
+
+/// What requests call a field.
+fn call<'a>(join_key_map: &'a BTreeMap<String, String>, field: &'a str) -> &'a str {
+    join_key_map.get(field).map_or(field, String::as_str)
+}
+
+/// For each field the request's column that brings it, and into `types` what that is read as.
+fn columns_of(
+    fields: &[Field],
+    join_key_map: &BTreeMap<String, String>,
+    named: &[&str],
+    types: &mut [Option<DataType>],
+) -> Result<Vec<Option<usize>>, Refused> {
+    let mut columns = vec![];
+    for field in fields {
+        if field.name == names::NO_ENTITY {
+            columns.push(None);
+            continue;
+        }
+        let name = call(join_key_map, &field.name);
+        let Some(place) = named.iter().position(|known| *known == name) else {
+            let message = format!("the features need `{name}`; add a list of its values to `entities`");
+            return Err(Refused::invalid("missing", &["entities", name], message));
+        };
+        match types[place] {
+            Some(other) if other != field.data_type => {
+                let message = format!(
+                    "`{name}` is a key of type {other} in one view and of type {} in another; give one of them another \
+                     name with `join_key_map` in the feature service",
+                    field.data_type
+                );
+                return Err(Refused::invalid("value_type", &["entities", name], message));
+            }
+            _ => types[place] = Some(field.data_type),
+        }
+        columns.push(Some(place));
+    }
+    Ok(columns)
+}
+
+/// The join key that a name of `entities` stands for: itself, when features read it, or that of the entity called so.
+fn join_key<'a>(project: &'a Project, needed: &[&str], name: &'a str) -> &'a str {
     match project.entities.get(name).map(|entity| entity.keys.as_slice()) {
-        Some([key]) => &key.name,
+        Some([key]) if !needed.contains(&name) => &key.name,
         _ => name,
     }
 }
@@ -143,11 +218,11 @@ fn join_key<'a>(project: &'a Project, name: &'a str) -> &'a str {
 /// The features asked for, by view and name.
 fn features_of(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Vec<Wanted>, Refused> {
     if let Some(service) = &asked.feature_service {
-        let features = layers
+        let reads = layers
             .project
-            .service_features(&names::service(layers, service))
+            .service_reads(&names::service(layers, service))
             .map_err(|error| Refused::not_found("FeatureServiceNotFoundException", error.to_string()))?;
-        return Ok(features.into_iter().map(|(view, feature)| names::of_service(layers, view, feature)).collect());
+        return Ok(reads.into_iter().map(|read| names::of_service(layers, read)).collect());
     }
     if asked.features.0.is_empty() {
         return Err(Refused::invalid(
@@ -167,7 +242,7 @@ fn features_of(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Vec<Wanted>
     parted.collect()
 }
 
-/// The names of the results, as clients know them; they are in the order of the plan's outputs.
+/// The names of the results, as clients know them; they are in the order of what is wanted.
 fn names_of(wanted: &[Wanted], full: bool) -> Vec<String> {
     let name = |wanted: &Wanted| {
         if full { format!("{}__{}", wanted.known_view, wanted.known_feature) } else { wanted.known_feature.clone() }
@@ -192,4 +267,59 @@ fn check_collisions(keys: &[&str], names: &[String]) -> Result<(), Refused> {
         class: "FeatureNameCollisionError",
         message,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(view: &str, feature: &str, keys: &[(&str, &str)]) -> Wanted {
+        Wanted {
+            view: view.into(),
+            feature: feature.into(),
+            known_view: view.into(),
+            known_feature: feature.into(),
+            join_key_map: keys.iter().map(|(key, called)| ((*key).to_owned(), (*called).to_owned())).collect(),
+        }
+    }
+
+    fn field(name: &str, data_type: DataType) -> Field {
+        Field { name: name.into(), data_type }
+    }
+
+    #[test]
+    fn view_that_is_read_by_two_keys_is_read_twice() {
+        let origin = [("location_id", "origin_id")];
+        let wanted = [
+            wanted("stats", "temperature", &origin),
+            wanted("drivers", "trips", &[]),
+            wanted("stats", "temperature", &[("location_id", "destination_id")]),
+            wanted("stats", "rain", &origin),
+        ];
+
+        let (groups, places) = grouped(&wanted);
+
+        assert_eq!(groups.len(), 3);
+        assert_eq!(places, [(0, 0), (1, 0), (2, 0), (0, 1)]);
+        assert_eq!(groups[0].features[1], ("stats".to_owned(), "rain".to_owned()));
+    }
+
+    #[test]
+    fn keys_are_looked_for_by_the_names_that_requests_have() {
+        let called: BTreeMap<String, String> = [("location_id".to_owned(), "origin_id".to_owned())].into();
+        let fields = [
+            field("location_id", DataType::Int64),
+            field(names::NO_ENTITY, DataType::String),
+            field("day", DataType::Date),
+        ];
+        let mut types: Vec<Option<DataType>> = vec![None; 2];
+
+        let columns = columns_of(&fields, &called, &["day", "origin_id"], &mut types).unwrap();
+        let missing = columns_of(&fields, &called, &["day", "location_id"], &mut types);
+        let of_two_types = columns_of(&fields[2..], &called, &["x", "day"], &mut types);
+
+        assert_eq!(columns, [Some(1), None, Some(0)]);
+        assert!(matches!(missing, Err(Refused::Invalid(details)) if details[0].msg.contains("`origin_id`")));
+        assert!(matches!(of_two_types, Err(Refused::Invalid(details)) if details[0].rule == "value_type"));
+    }
 }

@@ -59,12 +59,13 @@ pub(super) async fn push(
             }
         };
         asked.df.check()?;
-        let layers = face.app.layers();
-        let mut pushes = vec![];
-        for source in layers.features.push_targets(&asked.push_source_name)? {
-            pushes.push(Push { source: source.name.clone(), rows: asked.df.batch(source)? });
+        let mut layers = face.app.layers();
+        let mut pushes = pushes_to(&layers, &asked);
+        if pushes.as_ref().is_err_and(Refused::names_nothing) {
+            layers = face.app.applied_layers().await?;
+            pushes = pushes_to(&layers, &asked);
         }
-        (pushes, to, layers)
+        (pushes?, to, layers)
     };
     take(&face, &layers, &caller, pushes, to).await?;
     Ok(StatusCode::OK.into_response())
@@ -79,13 +80,31 @@ pub(super) async fn write_to_online_store(
     let (pushes, layers) = {
         let asked: WriteAsked<'_> = parsed(&body, &["feature_view_name", "df"])?;
         asked.df.check()?;
-        let layers = face.app.layers();
-        let (_, source) = layers.features.write_target(&names::view(&layers, &asked.feature_view_name))?;
-        let push = Push { source: source.name.clone(), rows: asked.df.batch(source)? };
-        (vec![push], layers)
+        let mut layers = face.app.layers();
+        let mut push = write_to(&layers, &asked);
+        if push.as_ref().is_err_and(Refused::names_nothing) {
+            layers = face.app.applied_layers().await?;
+            push = write_to(&layers, &asked);
+        }
+        (vec![push?], layers)
     };
     take(&face, &layers, &caller, pushes, PushTo::Online).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], "null").into_response())
+}
+
+/// The rows for each source that takes pushes of the name.
+fn pushes_to(layers: &Layers, asked: &PushAsked<'_>) -> Result<Vec<Push>, Refused> {
+    let mut pushes = vec![];
+    for source in layers.features.push_targets(&asked.push_source_name)? {
+        pushes.push(Push { source: source.name.clone(), rows: asked.df.batch(source)? });
+    }
+    Ok(pushes)
+}
+
+/// The rows for the source that a view is written by.
+fn write_to(layers: &Layers, asked: &WriteAsked<'_>) -> Result<Push, Refused> {
+    let (_, source) = layers.features.write_target(&names::view(layers, &asked.feature_view_name))?;
+    Ok(Push { source: source.name.clone(), rows: asked.df.batch(source)? })
 }
 
 async fn take(face: &Face, layers: &Layers, caller: &Caller, pushes: Vec<Push>, to: PushTo) -> Result<(), Refused> {
