@@ -272,6 +272,43 @@ fn destructive_changes_wait_for_a_yes() {
     project.say(&["plan"]).fine();
 }
 
+#[tokio::test]
+async fn a_plan_tells_that_a_pushed_source_with_rows_cannot_become_another() {
+    let project = Project::empty();
+    project.write("mainspring.yaml", "project: clicks\n");
+    let declare = |seconds: &str| {
+        let columns = format!("  - {{name: page, type: string}}\n  - {{name: seconds, type: {seconds}}}\n");
+        project.write("sources/clicks.yaml", format!("source: clicks\npush: [clicks]\ncolumns:\n{columns}"));
+    };
+    declare("int64");
+    project.say(&["apply"]).fine();
+    declare("float64");
+    let without_rows = project.say(&["plan"]);
+    declare("int64");
+    let server = Server::start(project.path());
+    let pushed = json!({ "push_source_name": "clicks", "df": { "page": ["/"], "seconds": [30] } });
+    post(&server.at("/push"), &pushed).await.fine();
+    // what was acknowledged lands with the next run
+    server.kill();
+    project.run().succeeded();
+    assert_eq!(project.number("select count(*) as n from sources.clicks"), 1);
+    declare("float64");
+
+    let plan = project.say(&["plan"]);
+    project.say(&["apply", "--yes"]).fine();
+    let ran = project.run();
+
+    let refusal = "source `clicks` has rows that clients pushed, which cannot be read again although column `seconds` \
+        was int64 and is float64 now; take that change out";
+    assert_eq!((without_rows.code, plan.code), (2, 2), "{}{}", without_rows.err, plan.err);
+    assert!(!without_rows.out.contains("refuse"), "{}", without_rows.out);
+    assert!(without_rows.out.contains("holds for rows pushed from now on"), "{}", without_rows.out);
+    assert!(plan.out.contains(&format!("the next run will refuse this: {refusal}")), "{}", plan.out);
+    assert!(plan.out.contains("are in no file that could be read again"), "{}", plan.out);
+    assert!(ran.error("ingest", "clicks").contains(refusal), "the run says what the plan told: {ran:?}");
+    assert_eq!(project.number("select count(*) as n from sources.clicks"), 1);
+}
+
 #[test]
 fn every_kind_of_file_has_a_json_schema() {
     let project = Project::empty();

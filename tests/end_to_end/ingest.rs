@@ -1,6 +1,6 @@
 //! Bad rows and bad files: each gets its own outcome, and the table is never left half written.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::project::{Project, Ran};
 
@@ -28,7 +28,7 @@ fn landed(project: &Project) -> i64 {
 /// What the quarantine keeps of a file: row number, rules and reason.
 fn set_aside(project: &Project, file: &str) -> Vec<(i64, String, String)> {
     let sql = format!("select row_number, rules, reason from quarantine.orders where file = '{file}' order by 1");
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
     let rows = project.rows(&sql);
     rows.iter().map(|row| (row["row_number"].as_i64().unwrap(), text(&row["rules"]), text(&row["reason"]))).collect()
 }
@@ -109,6 +109,57 @@ fn a_source_all_of_whose_files_are_refused_fails_at_once() {
     assert!(ran.error("ingest", "orders").contains("data/orders.csv"), "{ran:?}");
     let attempts = ran.task("ingest", "orders")["attempts"].as_array().unwrap().len();
     assert_eq!(attempts, 1, "what cannot pass is not tried again");
+}
+
+/// A source of small files, applied; `rest` is what its declaration says beside path and columns.
+fn points(rest: &str, files: &[(&str, &str)]) -> Project {
+    let project = Project::empty();
+    project.write("mainspring.yaml", "project: points\n");
+    let columns = "columns:\n  - {name: id, type: int64, nullable: false}\n  - {name: x, type: float64}\n";
+    project.write("sources/points.yaml", format!("source: points\npath: data/*.csv\n{columns}{rest}"));
+    for (file, text) in files {
+        project.write(file, text);
+    }
+    project.say(&["apply"]).fine();
+    project
+}
+
+#[test]
+fn a_refused_file_is_one_alert_until_it_is_mended() {
+    let check = "checks:\n  - {range: {column: x, min: 0}, on_fail: fail}\n";
+    let project = points(check, &[("data/a.csv", "id,x\n1,0.5\n"), ("data/b.csv", "id,x\n2,-0.5\n")]);
+    let alerts_after_a_run = || {
+        project.run().succeeded();
+        let listed = project.say(&["list", "alerts", "--json"]).fine().json();
+        listed.as_array().unwrap().clone()
+    };
+
+    let opened = alerts_after_a_run();
+    let again = alerts_after_a_run();
+    project.write("data/b.csv", "id,x\n2,0.5\n");
+    let mended = alerts_after_a_run();
+
+    let [open] = &opened[..] else { panic!("{opened:#?}") };
+    assert_eq!((&open["rule"], &open["monitor"]), (&json!("files_refused"), &json!("source:points")));
+    assert_eq!((&open["state"], &open["count"]), (&json!("open"), &json!(1)));
+    let detail = open["detail"].as_str().unwrap();
+    assert!(detail.contains("data/b.csv") && detail.contains("on_fail: fail"), "{detail}");
+    let [still] = &again[..] else { panic!("{again:#?}") };
+    assert_eq!((&still["id"], &still["state"], &still["count"]), (&open["id"], &json!("open"), &json!(2)));
+    let [over] = &mended[..] else { panic!("{mended:#?}") };
+    assert_eq!((&over["id"], &over["state"]), (&open["id"], &json!("resolved")));
+    assert_eq!(project.number("select count(*) as n from sources.points"), 2);
+}
+
+#[test]
+fn a_file_tells_how_many_of_its_rows_gave_way_to_later_ones_of_their_key() {
+    let project = points("key: [id]\n", &[("data/a.csv", "id,x\n1,0.5\n2,0.5\n1,0.7\n")]);
+
+    project.run().succeeded();
+
+    let files = project.say(&["list", "files", "--json"]).fine().json();
+    let rows = ["rows_read", "rows_landed", "rows_superseded", "rows_quarantined"].map(|rows| files[0][rows].as_u64());
+    assert_eq!(rows, [3, 2, 1, 0].map(Some), "{files:#}");
 }
 
 #[test]

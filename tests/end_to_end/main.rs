@@ -9,6 +9,7 @@
 
 mod client;
 mod crash;
+mod deploy;
 mod flights;
 mod folder;
 mod harness;

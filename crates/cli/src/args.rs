@@ -107,6 +107,14 @@ pub enum Verb {
         after_help = "Examples:\n  mainspring deploy churn                     the version with the alias champion, or else the newest\n  mainspring deploy churn --version 3\n  mainspring deploy churn --alias challenger --as churn_next\n\nIn a project the endpoint's file is written and applied; without one the endpoint is kept in the catalog."
     )]
     Deploy(DeployArgs),
+    /// Take away an endpoint that was asked for; the versions of its model stay
+    #[command(
+        after_help = "Examples:\n  mainspring undeploy churn\n\nIt takes away what `deploy` made where there is no project, and what clients loaded. An endpoint that a\nproject declares goes with its file: remove endpoints/NAME.yaml and `mainspring apply`."
+    )]
+    Undeploy(UndeployArgs),
+    /// Keep notes and tags of model versions
+    #[command(subcommand)]
+    Versions(VersionsVerb),
     /// Give a model version an alias, if its gates allow it
     #[command(after_help = "Examples:\n  mainspring promote arrival_delay 4 --reason 'better at night'")]
     Promote(PromoteArgs),
@@ -344,6 +352,55 @@ pub struct DeployArgs {
     pub reason: String,
 }
 
+/// `undeploy`.
+#[derive(Debug, Args)]
+pub struct UndeployArgs {
+    /// The endpoint
+    pub endpoint: String,
+}
+
+/// `versions`.
+#[derive(Debug, Subcommand)]
+pub enum VersionsVerb {
+    /// Add a note to a version; notes stay
+    #[command(
+        after_help = "Examples:\n  mainspring versions note arrival_delay 4 'trained without the strike in March'"
+    )]
+    Note {
+        /// The model
+        model: String,
+        /// The version
+        // `version` itself is the name of --version
+        #[arg(id = "model_version", value_name = "VERSION")]
+        version: u64,
+        /// What is to be kept of it, in words
+        text: String,
+    },
+    /// Set a tag of a version, or give it another value
+    #[command(after_help = "Examples:\n  mainspring versions tag arrival_delay 4 reviewed_by=ada")]
+    Tag {
+        /// The model
+        model: String,
+        /// The version
+        #[arg(id = "model_version", value_name = "VERSION")]
+        version: u64,
+        /// The tag and its value
+        #[arg(value_name = "KEY=VALUE", value_parser = key_and_value)]
+        tag: (String, String),
+    },
+    /// Take a tag of a version away
+    #[command(after_help = "Examples:\n  mainspring versions untag arrival_delay 4 reviewed_by")]
+    Untag {
+        /// The model
+        model: String,
+        /// The version
+        #[arg(id = "model_version", value_name = "VERSION")]
+        version: u64,
+        /// The tag
+        key: String,
+    },
+}
+
 /// `promote`.
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
@@ -474,6 +531,18 @@ pub struct DemoArgs {
     pub days: Option<u32>,
 }
 
+/// A tag and its value, which may have further equals signs.
+///
+/// # Errors
+/// Words on what is missing.
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a tag is written KEY=VALUE, as in reviewed_by=ada")?;
+    match key {
+        "" => Err("a tag has a name before the `=`, as in reviewed_by=ada".into()),
+        key => Ok((key.to_owned(), value.to_owned())),
+    }
+}
+
 /// An address to listen on, as numbers or by a name such as `localhost`. A name of several addresses means the first of IPv4,
 /// as it does where clients are told to call it.
 ///
@@ -510,6 +579,23 @@ mod tests {
         }
         for wrong in ["localhost", "7878", "localhost:port", "localhost:70000", ""] {
             assert!(address(wrong).unwrap_err().contains("127.0.0.1:7878"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_a_name_and_a_value_with_whatever_is_in_it() {
+        let said = |pair: &str| {
+            let words = ["mainspring", "versions", "tag", "churn", "3", pair];
+            match Cli::try_parse_from(words).map_err(|error| error.to_string())?.verb {
+                Verb::Versions(VersionsVerb::Tag { model, version, tag }) => Ok((model, version, tag)),
+                other => Err(format!("{other:?}")),
+            }
+        };
+
+        assert_eq!(said("query=a=b").unwrap(), ("churn".into(), 3, ("query".into(), "a=b".into())));
+        assert_eq!(said("empty=").unwrap().2, ("empty".into(), String::new()));
+        for wrong in ["owner", "=ada"] {
+            assert!(said(wrong).unwrap_err().contains("reviewed_by=ada"), "{wrong}");
         }
     }
 

@@ -148,6 +148,7 @@ const FILES: &[Column] = &[
     Right("size"),
     Right("read"),
     Right("landed"),
+    Right("superseded"),
     Right("quarantined"),
     Left("when"),
     Left("why"),
@@ -161,6 +162,7 @@ fn file(file: &views::FileView) -> Vec<String> {
         size(file.size_bytes),
         count(file.rows_read),
         count(file.rows_landed),
+        count(file.rows_superseded),
         count(file.rows_quarantined),
         time(file.ingested_at),
         cut(file.reason.as_deref().unwrap_or_default()),
@@ -344,7 +346,7 @@ fn report(window: &views::WindowView) -> Vec<String> {
 }
 
 const ALERTS: &[Column] =
-    &[Left("alert"), Left("monitor"), Left("state"), Left("what"), Right("windows"), Left("opened")];
+    &[Left("alert"), Left("monitor"), Left("state"), Left("what"), Right("times"), Left("opened")];
 
 fn alert(view: &views::AlertView) -> Vec<String> {
     let alert = &view.alert;

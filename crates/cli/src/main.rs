@@ -63,6 +63,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Features(verb) => verbs::features(&place, verb).await,
         Verb::Register(args) => verbs::register(&place, args).await,
         Verb::Deploy(args) => verbs::deploy(&place, args).await,
+        Verb::Undeploy(args) => verbs::undeploy(&place, args).await,
+        Verb::Versions(verb) => verbs::versions(&place, verb).await,
         Verb::Promote(args) => verbs::promote(&place, args).await,
         Verb::Rollback(args) => verbs::rollback(&place, args).await,
         Verb::Labels(verb) => verbs::labels(&place, verb).await,

@@ -61,6 +61,9 @@ impl PlatformWork {
         for line in lines(&report) {
             context.log(line);
         }
+        // Also when nothing of the source can be used: then most of all somebody should know.
+        let refused: Vec<(&str, &str)> = report.refused().collect();
+        self.watch.judge_files(source, &refused, principal).await.map_err(failure)?;
         is_usable(&report).map_err(WorkError::Lasting)?;
         // What clients pushed lands now, where it does not wait for files.
         let pushed = self.features.land_pushed(source).await.map_err(failure)?;

@@ -212,7 +212,7 @@ impl Ingestor {
         Ok(())
     }
 
-    fn source(&self, name: &str) -> Result<&Source> {
+    pub(crate) fn source(&self, name: &str) -> Result<&Source> {
         self.project.sources.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.project.sources.keys().map(String::as_str).collect();
             Error::UnknownSource { name: name.to_owned(), known: known.join(", ") }

@@ -69,6 +69,23 @@ pub fn pushed_app(source: &str) -> String {
 }
 
 impl Ingestor {
+    /// What an ingest of a source would refuse, and what mends it, because its table has rows that clients pushed and it is
+    /// declared otherwise than they were taken. Nothing is changed.
+    ///
+    /// # Errors
+    /// When there is no such source, or the lake or the catalog fails.
+    pub async fn refusal_of_pushed(&self, source: &str) -> Result<Option<String>> {
+        let source = self.source(source)?;
+        let table = table_name(&source.name)?;
+        let version = self.lake.version(&table).await?;
+        let reading = self.table_reading(source, &table, version).await?;
+        let Some(reason) = outdated(&reading, source, version) else { return Ok(None) };
+        match self.refuse_pushed_rows(source, &table, &reason).await {
+            Err(refused @ Error::PushedRows { .. }) => Ok(Some(refused.to_string())),
+            other => other.map(|()| None),
+        }
+    }
+
     /// What an ingest of a pushed source comes to: its table is there; rows come by themselves. One that is declared
     /// otherwise than its table gets a new table while it has no rows.
     ///

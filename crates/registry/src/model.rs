@@ -255,8 +255,8 @@ impl Follower {
             format!("change or remove endpoints/{name}.yaml and apply it")
         } else {
             format!(
-                "put another model behind it with `mainspring deploy OTHER --as {name}`, or take it away with `POST \
-                 /v2/repository/models/{name}/unload`"
+                "put another model behind it with `mainspring deploy OTHER --as {name}`, or take it away with \
+                 `mainspring undeploy {name}` or `POST /v2/repository/models/{name}/unload`"
             )
         };
         let follows = format!("the alias `{alias}` of model `{model}`");

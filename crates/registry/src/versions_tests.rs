@@ -309,7 +309,7 @@ async fn what_an_endpoint_follows_stays() {
     f.registry.catalog.commit(change.unwrap()).await.unwrap();
 
     for (name, endpoint, mend) in
-        [("asked", "of_request", "unload"), ("declared", "of_folder", "endpoints/of_folder.yaml")]
+        [("asked", "of_request", "undeploy of_request"), ("declared", "of_folder", "endpoints/of_folder.yaml")]
     {
         let refusals = [
             f.registry.rename_model(name, "new", &f.owner).await.err(),
@@ -326,7 +326,14 @@ async fn what_an_endpoint_follows_stays() {
         f.registry.delete_version(name, 2, &f.owner).await.unwrap();
     }
 
+    let of_folder = f.registry.undeploy("of_folder", &f.owner).await.unwrap_err();
+    assert!(matches!(of_folder, Error::EndpointDeclared(_)), "{of_folder:?}");
+    assert!(of_folder.to_string().contains("endpoints/of_folder.yaml"), "{of_folder}");
     f.registry.undeploy("of_request", &f.owner).await.unwrap();
+    let audit = f.registry.catalog.audit(AuditQuery::default()).await.unwrap();
+    assert!(audit.iter().any(|e| e.action == "endpoint.undeploy" && e.subject == "endpoint:of_request"));
+    let twice = f.registry.undeploy("of_request", &f.owner).await.unwrap_err();
+    assert!(matches!(twice, Error::NoEndpoint(_)), "{twice:?}");
     f.registry.delete_version("asked", 1, &f.owner).await.unwrap();
     f.registry.rename_model("asked", "new", &f.owner).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! `register` and `deploy`: a model that came from elsewhere, into the registry and behind an endpoint.
+//! `register`, `deploy` and `undeploy`: a model that came from elsewhere, into the registry, to an endpoint, and away.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use mainspring_kernel::ARTIFACT_BYTES_MAX;
-use mainspring_registry::{Deploy, Deployed};
+use mainspring_registry::{Deploy, Deployed, Error as RegistryError};
 use mainspring_spec::{ObjectKind, Project};
+use reqwest::StatusCode;
 
 use super::principal;
 use super::project::{commit, plan_of};
 use super::serve::address_of_running;
-use crate::args::{DeployArgs, RegisterArgs};
+use crate::args::{DeployArgs, RegisterArgs, UndeployArgs};
 use crate::config::Place;
 use crate::output::{self, Failure, GOOD, SOFT, talk};
 use crate::wiring::Stores;
@@ -61,6 +62,26 @@ pub async fn deploy(place: &Place, args: DeployArgs) -> Result<ExitCode, Failure
         }
         Some(url) => talk(&format!("the server at {url} has not followed yet; `mainspring list endpoints` shows when")),
         None => talk(&format!("{GOOD}hint:{GOOD:#} mainspring serve")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `undeploy`.
+pub async fn undeploy(place: &Place, args: UndeployArgs) -> Result<ExitCode, Failure> {
+    let stores = Stores::of_folder(place).await?;
+    let name = args.endpoint;
+    // The registry knows what is applied; what the folder declares would be there again with the next `apply`.
+    let in_folder = place.folder.join(mainspring_spec::PROJECT_FILE).is_file();
+    if in_folder && place.project()?.endpoints.contains_key(&name) {
+        return Err(RegistryError::EndpointDeclared(name).into());
+    }
+    stores.registry.undeploy(&name, &principal()).await?;
+    output::text(&format!("{name} is no longer an endpoint; the versions of its model stay"))?;
+    if let Some(url) = address_of_running(&stores.config.state).await {
+        let ready = format!("{url}/v2/models/{name}/ready");
+        if !answers(&ready, |status| status == StatusCode::NOT_FOUND).await {
+            talk(&format!("the server at {url} has not followed yet; it looks every second"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -135,9 +156,14 @@ async fn apply_endpoint(place: &Place, stores: &Stores, name: &str) -> Result<()
 /// Whether a running server puts the version behind the endpoint in time.
 async fn follows(url: &str, endpoint: &str, version: u64) -> bool {
     let ready = format!("{url}/v2/models/{endpoint}/versions/{version}/ready");
+    answers(&ready, |status| status.is_success()).await
+}
+
+/// Whether a running server answers as it should in time.
+async fn answers(url: &str, is_so: impl Fn(StatusCode) -> bool) -> bool {
     let until = tokio::time::Instant::now() + FOLLOWED_WITHIN;
     while tokio::time::Instant::now() < until {
-        if reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
+        if reqwest::get(url).await.is_ok_and(|answer| is_so(answer.status())) {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -7,9 +7,9 @@ mod project;
 mod serve;
 mod work;
 
-pub use deploy::{deploy, register};
+pub use deploy::{deploy, register, undeploy};
 pub use import::import;
-pub use people::{audit, key, promote, rollback};
+pub use people::{audit, key, promote, rollback, versions};
 pub use project::{apply, commit, config, init, plan, schema, validate};
 pub use serve::{Running, StopAsked, serve, start};
 pub use work::{check, features, labels, maintain, monitor, open_online, query, run};

@@ -1,4 +1,4 @@
-//! What people decide: which version is live, who has a key, whether the audit log is whole.
+//! What people decide: which version is live, what is said of it, who has a key, whether the audit log is whole.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use mainspring_govern::{ApiKey, NewKey, PrincipalKind, Role};
 
 use super::principal;
-use crate::args::{AuditVerb, KeyVerb, PromoteArgs, RollbackArgs};
+use crate::args::{AuditVerb, KeyVerb, PromoteArgs, RollbackArgs, VersionsVerb};
 use crate::config::Place;
 use crate::output::{self, BAD, Column, Failure, GOOD, listing, talk, time};
 use crate::wiring::Stores;
@@ -29,6 +29,26 @@ pub async fn rollback(place: &Place, args: RollbackArgs) -> Result<ExitCode, Fai
     let stores = Stores::of_project(place).await?;
     let live = stores.registry.rollback(&args.model, &args.alias, args.to, &principal(), &args.reason).await?;
     output::text(&format!("{} {} is now {}", args.model, live.version, args.alias))
+}
+
+/// `versions`.
+pub async fn versions(place: &Place, verb: VersionsVerb) -> Result<ExitCode, Failure> {
+    // versions that clients logged need no project
+    let registry = Stores::of_folder(place).await?.registry;
+    match verb {
+        VersionsVerb::Note { model, version, text } => {
+            registry.note_version(&model, version, &text, &principal()).await?;
+            output::text(&format!("{model} {version} has the note"))
+        }
+        VersionsVerb::Tag { model, version, tag: (key, value) } => {
+            registry.tag_version(&model, version, &key, Some(&value), &principal()).await?;
+            output::text(&format!("{model} {version} is tagged {key}={value}"))
+        }
+        VersionsVerb::Untag { model, version, key } => {
+            registry.tag_version(&model, version, &key, None, &principal()).await?;
+            output::text(&format!("{model} {version} has no tag {key}"))
+        }
+    }
 }
 
 /// `audit verify`.

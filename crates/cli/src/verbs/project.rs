@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use mainspring_catalog::{Catalog, Change};
+use mainspring_ingest::Ingestor;
 use mainspring_ingest::infer::{InferOptions, init_from};
 use mainspring_lake::{Lake, TableName};
-use mainspring_spec::{ChangeClass, Look, ObjectKind, ObjectRef, Plan, Project};
+use mainspring_spec::{Action, ChangeClass, Detail, Look, ObjectKind, ObjectRef, Plan, Project};
 use serde::Serialize;
 
 use super::principal;
@@ -130,7 +132,7 @@ fn bad_policies(error: &mainspring_govern::Error, shown: Listing) -> Result<Exit
 pub async fn plan(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
     let project = place.compiled_project().await?;
     let stores = Stores::open(place, Some(&project)).await?;
-    let plan = plan_of(&stores.catalog, &project).await?;
+    let plan = foreseen(&stores, &project).await?;
     let rows = rows_touched(&stores.lake, &plan).await?;
     if shown.json {
         output::json(&ShownPlan { plan: &plan, rows: &rows })?;
@@ -143,6 +145,51 @@ pub async fn plan(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
 pub(super) async fn plan_of(catalog: &Catalog, project: &Project) -> Result<Plan, Failure> {
     let applied = catalog.declared().await?;
     Ok(mainspring_spec::diff(applied.as_ref(), project))
+}
+
+/// The plan, with what the next run makes of sources that clients push rows to: whether there are such rows, which are
+/// nowhere else, is not in the declarations.
+async fn foreseen(stores: &Stores, project: &Project) -> Result<Plan, Failure> {
+    let mut plan = plan_of(&stores.catalog, project).await?;
+    let ingestor = Ingestor::new(stores.lake.clone(), stores.catalog.clone(), Arc::new(project.clone()));
+    let updated = |change: &&mut mainspring_spec::Change| {
+        change.object.kind == ObjectKind::Source && change.action == Action::Update
+    };
+    for change in plan.changes.iter_mut().filter(updated) {
+        let Some(source) = project.sources.get(&change.object.name) else { continue };
+        match ingestor.refusal_of_pushed(&source.name).await? {
+            Some(refusal) => tell_refusal(change, &refusal),
+            None if source.is_pushed() => tell_nothing_is_read(change),
+            None => {}
+        }
+    }
+    Ok(plan)
+}
+
+/// The changes of a source by which the rows of its table would be others.
+fn remaking(change: &mut mainspring_spec::Change) -> impl Iterator<Item = &mut Detail> {
+    let makes_rows = |path: &str| matches!(path.split('.').next(), Some("columns" | "derive" | "key"));
+    change.details.iter_mut().filter(move |detail| detail.class >= ChangeClass::Recompute && makes_rows(&detail.path))
+}
+
+fn tell_refusal(change: &mut mainspring_spec::Change, refusal: &str) {
+    for detail in remaking(change) {
+        detail.reason = "rows that clients pushed would be others, and are in no file that could be read again".into();
+    }
+    change.details.push(Detail {
+        path: String::new(),
+        class: change.class,
+        reason: format!("the next run will refuse this: {refusal}"),
+        before: serde_json::Value::Null,
+        after: serde_json::Value::Null,
+        consumers: vec![],
+    });
+}
+
+fn tell_nothing_is_read(change: &mut mainspring_spec::Change) {
+    for detail in remaking(change).filter(|detail| detail.class == ChangeClass::Recompute) {
+        detail.reason = "holds for rows pushed from now on; its table has none that would be others".into();
+    }
 }
 
 /// A plan with what it touches.
@@ -219,7 +266,7 @@ fn show(plan: &Plan, rows: &BTreeMap<TableName, u64>) -> Result<ExitCode, Failur
 pub async fn apply(place: &Place, args: ApplyArgs) -> Result<ExitCode, Failure> {
     let project = place.compiled_project().await?;
     let stores = Stores::open(place, Some(&project)).await?;
-    let plan = plan_of(&stores.catalog, &project).await?;
+    let plan = foreseen(&stores, &project).await?;
     let rows = rows_touched(&stores.lake, &plan).await?;
     if args.json {
         output::json(&ShownPlan { plan: &plan, rows: &rows })?;
@@ -307,4 +354,48 @@ pub fn config(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
         output::text(&format!("{name:<14} {value}"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change() -> mainspring_spec::Change {
+        serde_json::from_value(serde_json::json!({
+            "object": { "kind": "source", "name": "clicks" },
+            "action": "update",
+            "class": "recompute",
+            "details": [
+                { "path": "columns.id.type", "class": "recompute", "reason": "the files are read again" },
+                { "path": "event_time", "class": "recompute", "reason": "what counts as known when changes" },
+                { "path": "columns.note", "class": "additive", "reason": "rows that landed before have null there" },
+            ],
+        }))
+        .unwrap()
+    }
+
+    fn reasons(change: &mainspring_spec::Change) -> Vec<&str> {
+        change.details.iter().map(|detail| detail.reason.as_str()).collect()
+    }
+
+    #[test]
+    fn a_change_that_the_run_refuses_says_so_and_no_other_is_reworded() {
+        let mut refused = change();
+        tell_refusal(&mut refused, "source `clicks` has rows that clients pushed; take that change out");
+
+        let [columns, time, note, refusal] = reasons(&refused)[..] else { panic!("{refused:?}") };
+        assert!(columns.contains("in no file"), "{columns}");
+        assert!(refusal.starts_with("the next run will refuse this: source `clicks`"), "{refusal}");
+        assert_eq!((time, note), ("what counts as known when changes", "rows that landed before have null there"));
+    }
+
+    #[test]
+    fn without_rows_that_would_be_others_nothing_is_said_to_be_read_again() {
+        let mut empty = change();
+        tell_nothing_is_read(&mut empty);
+
+        let [columns, time, _] = reasons(&empty)[..] else { panic!("{empty:?}") };
+        assert!(columns.contains("rows pushed from now on"), "{columns}");
+        assert_eq!(time, "what counts as known when changes");
+    }
 }

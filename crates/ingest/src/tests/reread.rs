@@ -239,6 +239,7 @@ async fn rows_that_clients_pushed_are_not_lost_to_a_change() {
     };
     house.ingest(&pushed("int64")).await;
     // without rows it is made anew
+    assert_eq!(house.ingestor(vec![pushed("float64")]).refusal_of_pushed("t").await.unwrap(), None);
     house.ingest(&pushed("float64")).await;
     assert_eq!(house.columns().await["id"], ArrowType::Float64);
     let table = crate::table_name("t").unwrap();
@@ -251,8 +252,11 @@ async fn rows_that_clients_pushed_are_not_lost_to_a_change() {
     house.ingest(&pushed("float64")).await;
 
     let ingestor = house.ingestor(vec![pushed("int64")]);
+    let foretold = ingestor.refusal_of_pushed("t").await.unwrap();
     let error = ingestor.ingest("t", &Principal::local_owner(), &NoProgress).await.unwrap_err().to_string();
 
     assert!(error.contains("clients pushed") && error.contains("`id` was float64 and is int64 now"), "{error}");
+    assert_eq!(foretold.as_ref(), Some(&error));
+    assert_eq!(house.ingestor(vec![pushed("float64")]).refusal_of_pushed("t").await.unwrap(), None);
     assert_eq!(house.integers("SELECT count(*) FROM t").await, [1]);
 }

@@ -98,9 +98,10 @@ pub fn alerts_in_short(visit: &Visit, alerts: &[AlertView]) -> Table {
         let monitor = &view.alert.monitor;
         vec![
             Cell::tag(tone, view.alert.state.as_str()),
-            match visit.look.project.monitors.contains_key(monitor) {
-                true => Cell::link(format!("/monitors/{monitor}"), words_of(view)),
-                false => Cell::text(words_of(view)),
+            match (view.alert.source(), visit.look.project.monitors.contains_key(monitor)) {
+                (Some(_), _) => Cell::link("/tables", words_of(view)),
+                (None, true) => Cell::link(format!("/monitors/{monitor}"), words_of(view)),
+                (None, false) => Cell::text(words_of(view)),
             },
             Cell::text(view.alert.last_window.strftime("%Y-%m-%d").to_string()),
         ]
@@ -118,6 +119,9 @@ const fn tone_of(state: AlertState) -> Tone {
 
 fn words_of(view: &AlertView) -> String {
     let alert = &view.alert;
+    if let Some(detail) = &alert.detail {
+        return detail.clone();
+    }
     let rule = words::metric_name(&alert.rule.to_string());
     let of = alert.column.as_deref().map(|column| format!(" of {column}")).unwrap_or_default();
     format!("{rule}{of} is {}, allowed is {}", words::figure(alert.value), alert.bound)

@@ -251,12 +251,13 @@ pub fn page(detail: &RunDetail, around: &RunAround, tables: &BTreeSet<String>) -
     let mut page = Page::new(title, lead).under("Runs", "/runs");
     let tiles = tiles(detail);
     let shown: BTreeSet<&str> = tiles.iter().map(|(metric, _)| *metric).collect();
-    let has_others = run.origin == Origin::Client || run.metrics.keys().any(|metric| !shown.contains(metric.as_str()));
+    let last = last_values(detail);
+    let has_others = run.origin == Origin::Client || last.keys().any(|metric| !shown.contains(metric));
     if !tiles.is_empty() {
         page = page.with(Block::Tiles(tiles.into_iter().map(|(_, tile)| tile).collect()));
     }
     let mut parts = vec![("In short".into(), facts(detail, around, tables))];
-    if has_others && !run.metrics.is_empty() {
+    if has_others && !last.is_empty() {
         parts.push(("Metrics".into(), Block::Table(metrics_table(detail))));
     }
     parts.push(("Parameters".into(), Block::Table(labels_table("parameter", "params", run.params.iter()))));
@@ -286,27 +287,36 @@ pub fn page(detail: &RunDetail, around: &RunAround, tables: &BTreeSet<String>) -
     }
 }
 
+/// The last value of every metric, by name, with its step where that is known; also of those that are no finite numbers.
+fn last_values(detail: &RunDetail) -> BTreeMap<&str, (f64, Option<i64>)> {
+    let step = |metric: &str| {
+        let curve = detail.curves.iter().find(|curve| curve.key == metric);
+        curve.and_then(|curve| curve.points.last()).map(|(step, _)| *step)
+    };
+    let finite = detail.view.run.metrics.iter().map(|(metric, value)| (metric.as_str(), (*value, step(metric))));
+    let others = detail.not_finite.iter().map(|(metric, (step, value))| (metric.as_str(), (*value, Some(*step))));
+    finite.chain(others).collect()
+}
+
 /// The metrics that stand out, by name: the usual ones, and of a client's run some of its own.
 fn tiles(detail: &RunDetail) -> Vec<(&str, Tile)> {
-    let run = &detail.view.run;
-    let usual = HEADLINES.iter().filter_map(|metric| run.metrics.get_key_value(*metric));
-    if run.origin == Origin::Client {
-        let others = run.metrics.iter().filter(|(metric, _)| !HEADLINES.contains(&metric.as_str()));
-        let tiles = usual.chain(others).take(TILES_SHOWN).map(|(metric, value)| {
-            let curve = detail.curves.iter().find(|curve| curve.key == *metric);
-            let step = curve.and_then(|curve| curve.points.last()).map(|(step, _)| format!("at step {step}"));
-            let tile = Tile::new(words::metric_name(metric), words::figure(*value), step.unwrap_or_default());
-            (metric.as_str(), tile)
+    let last = last_values(detail);
+    let usual = HEADLINES.iter().filter_map(|metric| last.get_key_value(*metric));
+    if detail.view.run.origin == Origin::Client {
+        let others = last.iter().filter(|(metric, _)| !HEADLINES.contains(*metric));
+        let tiles = usual.chain(others).take(TILES_SHOWN).map(|(metric, (value, step))| {
+            let step = step.map(|step| format!("at step {step}"));
+            (*metric, Tile::new(words::metric_name(metric), words::measured(*value), step.unwrap_or_default()))
         });
         return tiles.collect();
     }
-    let tiles = usual.map(|(metric, value)| {
-        let baseline = detail.evaluation.as_ref().and_then(|evaluation| evaluation.baseline.get(metric));
+    let tiles = usual.map(|(metric, (value, _))| {
+        let baseline = detail.evaluation.as_ref().and_then(|evaluation| evaluation.baseline.get(*metric));
         let note = match baseline {
             Some(baseline) => format!("{} by always saying the same", words::decimal(*baseline, 4)),
             None => "on the test rows".into(),
         };
-        (metric.as_str(), Tile::new(words::metric_name(metric), words::decimal(*value, 4), note))
+        (*metric, Tile::new(words::metric_name(metric), words::decimal(*value, 4), note))
     });
     tiles.collect()
 }
@@ -362,10 +372,9 @@ fn facts(detail: &RunDetail, around: &RunAround, tables: &BTreeSet<String>) -> B
 
 /// All metrics with their last values.
 fn metrics_table(detail: &RunDetail) -> Table {
-    let rows = detail.view.run.metrics.iter().map(|(metric, value)| {
-        let curve = detail.curves.iter().find(|curve| curve.key == *metric);
-        let step = curve.and_then(|curve| curve.points.last()).map(|(step, _)| Cell::Text(step.to_string()));
-        vec![Cell::Code(metric.clone()), Cell::figure(*value), step.unwrap_or(Cell::Empty)]
+    let rows = last_values(detail).into_iter().map(|(metric, (value, step))| {
+        let step = Cell::maybe(step, |step| Cell::Text(step.to_string()));
+        vec![Cell::Code(metric.to_owned()), Cell::Number(words::measured(value), value), step]
     });
     Table::new(&["metric", "#last value", "#step"]).rows(rows).filtered("metrics")
 }

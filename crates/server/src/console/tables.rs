@@ -83,15 +83,15 @@ fn files_table(files: &[FileView]) -> Table {
             Cell::size(file.size_bytes),
             Cell::count(file.rows_read),
             Cell::count(file.rows_landed),
+            Cell::count(file.rows_superseded),
             Cell::count(file.rows_quarantined),
             Cell::Time(file.ingested_at),
             Cell::maybe(file.reason.clone(), Cell::text),
         ]
     });
-    Table::new(&["source", "file", "outcome", "#size", "#read", "#landed", "#quarantined", "when", "why"])
-        .rows(rows)
-        .or_else("No file was read yet")
-        .filtered("files")
+    let headings =
+        ["source", "file", "outcome", "#size", "#read", "#landed", "#superseded", "#quarantined", "when", "why"];
+    Table::new(&headings).rows(rows).or_else("No file was read yet").filtered("files")
 }
 
 /// Answers `GET /tables/{schema.table}`.

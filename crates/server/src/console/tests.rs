@@ -97,7 +97,9 @@ fn the_page_of_a_clients_run_shows_all_that_was_logged() {
         models_made: vec![(model, 3)],
     };
     let curves = vec![Curve { key: "my_score".into(), points: vec![(1, 0.5), (12, 0.4567)] }];
-    let detail = RunDetail { view: clients_run().into(), curves, evaluation: None };
+    let not_finite = [("loss", (7_i64, f64::NAN)), ("norm", (9, f64::INFINITY))];
+    let not_finite = not_finite.map(|(metric, last)| (metric.to_owned(), last)).into();
+    let detail = RunDetail { view: clients_run().into(), curves, evaluation: None, not_finite };
 
     let text = shown(runs::page(&detail, &around, &BTreeSet::new()));
 
@@ -109,6 +111,10 @@ fn the_page_of_a_clients_run_shows_all_that_was_logged() {
         "<code>my_score</code>",
         "0.4567",
         "at step 12",
+        "<code>loss</code>",
+        "NaN",
+        "at step 7",
+        "∞",
         "<code>accuracy</code>",
         "<code>depth</code>",
         "<code>team</code>",

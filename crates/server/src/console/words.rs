@@ -49,6 +49,17 @@ pub fn figure(number: f64) -> String {
     if shown.contains('.') { shown.trim_end_matches('0').trim_end_matches('.').to_owned() } else { shown }
 }
 
+/// A measured value: as [`figure`], and by its name when it is no finite number, since a run that diverged says so.
+#[must_use]
+pub fn measured(number: f64) -> String {
+    match number {
+        f64::INFINITY => "∞".into(),
+        f64::NEG_INFINITY => "−∞".into(),
+        _ if number.is_nan() => "NaN".into(),
+        _ => figure(number),
+    }
+}
+
 /// A size in binary units: `12.3 MiB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a size is shown with three digits")]
@@ -163,6 +174,8 @@ mod tests {
         }
         assert_eq!(decimal(-0.0001, 2), "0.00");
         assert_eq!(decimal(f64::INFINITY, 2), "–");
+        let measured = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.5].map(measured);
+        assert_eq!(measured, ["NaN", "∞", "−∞", "0.5"]);
     }
 
     #[test]

@@ -19,9 +19,7 @@ pub struct AlertView {
 
 impl From<Alert> for AlertView {
     fn from(alert: Alert) -> Self {
-        let of = alert.column.as_deref().map(|column| format!(" of {column}")).unwrap_or_default();
-        let words = format!("{}{of} is {:.4}, allowed is {}", alert.rule, alert.value, alert.bound);
-        Self { alert, words }
+        Self { words: alert.title(), alert }
     }
 }
 

@@ -226,6 +226,9 @@ pub struct RunDetail {
     pub curves: Vec<Curve>,
     /// How good its model is, once it ended well.
     pub evaluation: Option<Evaluation>,
+    /// Step and value of the metrics whose last value is no finite number. JSON has none of these.
+    #[serde(skip)]
+    pub not_finite: BTreeMap<String, (i64, f64)>,
 }
 
 /// A run with curves and evaluation.
@@ -238,10 +241,18 @@ pub async fn run(look: &Look, id: &str) -> Result<RunDetail> {
     for metric in look.registry.metrics(id, None).await? {
         curves.entry(metric.key).or_default().push((metric.step, metric.value));
     }
+    let mut not_finite = BTreeMap::new();
     for (key, points) in look.registry.curves(id, CURVE_POINTS_MAX).await? {
         // while a client's run goes on, what it has logged last is not in its record yet
-        if let Some(last) = points.last().filter(|last| last.value.is_finite()) {
-            run.metrics.insert(key.to_string(), last.value);
+        match points.last() {
+            Some(last) if last.value.is_finite() => {
+                run.metrics.insert(key.to_string(), last.value);
+            }
+            Some(last) => {
+                run.metrics.remove(&*key);
+                not_finite.insert(key.to_string(), (last.step, last.value));
+            }
+            None => {}
         }
         let finite = points.into_iter().filter(|point| point.value.is_finite());
         curves.insert(key.to_string(), finite.map(|point| (point.step, point.value)).collect());
@@ -255,5 +266,6 @@ pub async fn run(look: &Look, id: &str) -> Result<RunDetail> {
             .map(|(key, points)| Curve { key, points })
             .collect(),
         evaluation: look.registry.evaluation(id).await?,
+        not_finite,
     })
 }

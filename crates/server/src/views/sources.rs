@@ -88,6 +88,8 @@ pub struct FileView {
     pub rows_read: u64,
     /// Rows in the table.
     pub rows_landed: u64,
+    /// Rows of a key that a later row has too; the later one landed.
+    pub rows_superseded: u64,
     /// Rows in quarantine.
     pub rows_quarantined: u64,
     /// Why it was refused, or of what it is a copy.
@@ -110,12 +112,13 @@ pub async fn files(look: &Look, source: Option<&str>, page: &Page) -> Result<Vec
 fn seen(file: IngestedFile) -> FileView {
     let id = file.id();
     let (state, rows, reason) = match file.state {
-        FileState::Landed { rows_read, rows_landed, rows_quarantined, .. } => {
-            ("landed", (rows_read, rows_landed, rows_quarantined), None)
+        FileState::Landed { rows_read, rows_landed, rows_superseded, rows_quarantined, .. } => {
+            ("landed", [rows_read, rows_landed, rows_superseded, rows_quarantined], None)
         }
-        FileState::Copy { of } => ("copy", (0, 0, 0), Some(format!("the same bytes as {of}"))),
-        FileState::Refused { reason } => ("refused", (0, 0, 0), Some(reason)),
+        FileState::Copy { of } => ("copy", [0; 4], Some(format!("the same bytes as {of}"))),
+        FileState::Refused { reason } => ("refused", [0; 4], Some(reason)),
     };
+    let [rows_read, rows_landed, rows_superseded, rows_quarantined] = rows;
     FileView {
         id,
         source: file.source,
@@ -123,9 +126,10 @@ fn seen(file: IngestedFile) -> FileView {
         size_bytes: file.size,
         sha256: file.sha256,
         state,
-        rows_read: rows.0,
-        rows_landed: rows.1,
-        rows_quarantined: rows.2,
+        rows_read,
+        rows_landed,
+        rows_superseded,
+        rows_quarantined,
         reason,
         ingested_at: file.ingested_at,
     }

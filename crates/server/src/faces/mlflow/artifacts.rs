@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
@@ -54,10 +54,11 @@ async fn download(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Wanted(path): Wanted,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {
     caller.may(&app, "run.read", "run", owner(&path)).await?;
-    attachment(&app, &path, &headers).await
+    attachment(&app, &path, &method, &headers).await
 }
 
 async fn upload(
@@ -118,6 +119,7 @@ async fn of_logged_model(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    method: Method,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response> {
@@ -125,12 +127,13 @@ async fn of_logged_model(
     let model = app.registry.logged_model(&id).await?;
     caller.may(&app, "run.read", "run", model.run.as_deref().unwrap_or(&id)).await?;
     let root = model.folder().ok_or_else(|| elsewhere(&model.artifact_uri))?;
-    attachment(&app, &root.join(&below), &headers).await
+    attachment(&app, &root.join(&below), &method, &headers).await
 }
 
 async fn of_run(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    method: Method,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response> {
@@ -139,12 +142,13 @@ async fn of_run(
     caller.may(&app, "run.read", "run", run).await?;
     let root = app.registry.run_folder(run).await?;
     let root = root.ok_or_else(|| elsewhere("a place that its client chose"))?;
-    attachment(&app, &root.join(&below), &headers).await
+    attachment(&app, &root.join(&below), &method, &headers).await
 }
 
 async fn of_version(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    method: Method,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response> {
@@ -156,7 +160,7 @@ async fn of_version(
         Refused::no_such(format!("Version {number} of model {name} was trained by Mainspring and has no logged files."))
     })?;
     let root = FilePath::parse(&logged.folder).map_err(refused)?;
-    attachment(&app, &root.join(&below), &headers).await
+    attachment(&app, &root.join(&below), &method, &headers).await
 }
 
 async fn upload_by_browser(
@@ -183,10 +187,10 @@ async fn upload_by_browser(
 }
 
 /// A file as an answer, or the part of it that is asked for, read as fast as the client takes it.
-async fn attachment(app: &App, path: &FilePath, headers: &HeaderMap) -> Result<Response> {
+async fn attachment(app: &App, path: &FilePath, method: &Method, headers: &HeaderMap) -> Result<Response> {
     let whole = app.registry.files().read(path).await?;
     let size = whole.bytes;
-    let (status, file, range) = match part(headers, size) {
+    let (status, file, range) = match part(method, headers, size) {
         Part::Whole => (StatusCode::OK, whole, None),
         Part::Bytes(start, last) => {
             let file = app.registry.files().read_range(path, start..last + 1).await?;
@@ -234,10 +238,12 @@ enum Part {
 }
 
 /// Reads the `Range` of a request (RFC 9110, section 14.2). What is of another form, or more than one range, means the whole
-/// file; so does `If-Range`, since no validator was given with a file.
-fn part(headers: &HeaderMap, size: u64) -> Part {
+/// file; so does `If-Range`, since no validator was given with a file, and any method but `GET`, for which alone a range is
+/// defined.
+fn part(method: &Method, headers: &HeaderMap, size: u64) -> Part {
     let said = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-    let Some(said) = said.filter(|_| !headers.contains_key(header::IF_RANGE)) else { return Part::Whole };
+    let holds = *method == Method::GET && !headers.contains_key(header::IF_RANGE);
+    let Some(said) = said.filter(|_| holds) else { return Part::Whole };
     let Some((first, last)) = said.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
         return Part::Whole;
     };
@@ -334,7 +340,7 @@ mod tests {
     #[test]
     fn one_range_is_read_and_whatever_else_means_the_whole_file() {
         let of = |range: &'static str, size| {
-            part(&HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]), size)
+            part(&Method::GET, &HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]), size)
         };
 
         assert_eq!(of("bytes=0-3", 10), Part::Bytes(0, 3));
@@ -351,7 +357,16 @@ mod tests {
         }
         let validated = [(header::RANGE, "bytes=0-3"), (header::IF_RANGE, "\"x\"")];
         let validated = validated.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        assert_eq!(part(&HeaderMap::from_iter(validated), 10), Part::Whole);
+        assert_eq!(part(&Method::GET, &HeaderMap::from_iter(validated), 10), Part::Whole);
+    }
+
+    #[test]
+    fn a_head_request_has_no_range() {
+        for range in ["bytes=0-3", "bytes=10-"] {
+            let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]);
+
+            assert_eq!(part(&Method::HEAD, &headers, 10), Part::Whole, "{range}");
+        }
     }
 
     #[test]

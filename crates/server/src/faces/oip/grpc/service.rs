@@ -41,14 +41,23 @@ pub(crate) const SERVICE: &str = SERVICE_NAME;
 /// Requests of one stream that are worked on at once; answers keep their order.
 const STREAM_AHEAD: usize = 8;
 
+/// Sets what holds for every call. The server that the router has and the calls that go past it have methods of the same
+/// names, and no trait in common.
+macro_rules! bounded {
+    ($grpc:expr) => {
+        $grpc
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+            // answers are not compressed: every client says that it could read that, and few are better off
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Deflate)
+    };
+}
+
 /// The service over an app.
 pub(crate) fn service(app: &App) -> GrpcInferenceServiceServer<impl GrpcInferenceService> {
-    GrpcInferenceServiceServer::new(Inference { served: crate::routes::served(app), app: app.clone() })
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
-        // answers are not compressed: every client says that it could read that, and few are better off
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate)
+    let inference = Inference { served: crate::routes::served(app), app: app.clone() };
+    bounded!(GrpcInferenceServiceServer::new(inference))
 }
 
 #[derive(Clone)]
@@ -73,11 +82,7 @@ pub(crate) async fn infer_at_once(
     request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let codec = ProstCodec::<ModelInferResponse, ModelInferRequest>::default();
-    let mut inferring = Grpc::new(codec)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate);
+    let mut inferring = bounded!(Grpc::new(codec));
     let answer = |request: Request<ModelInferRequest>| async {
         let answered = answer(served, caller, request.into_inner()).await;
         answered.map(Response::new).map_err(Status::from)
