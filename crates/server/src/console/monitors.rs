@@ -88,7 +88,7 @@ pub fn alerts_table(visit: &Visit, alerts: &[AlertView]) -> Table {
             Cell::Many(actions),
         ]
     });
-    Table::new(&["state", "what", "#windows", "since", ""]).rows(rows).or_else("No alert was ever raised")
+    Table::new(&["state", "what", "#times", "since", ""]).rows(rows).or_else("No alert was ever raised")
 }
 
 /// Alerts in a few words.
