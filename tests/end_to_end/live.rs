@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sqlx::{Connection, Row, SqliteConnection};
 
-use crate::client::{get, post};
+use crate::client::{Manner, ask, get, post};
 use crate::harness::Server;
 use crate::project::{Project, order_request};
 
@@ -99,6 +99,31 @@ async fn promote_and_rollback_switch_a_running_server_and_are_written_down() {
         assert_eq!(refused.code, 1, "{words:?}: {}", refused.out);
         assert!(refused.err.starts_with("error:") && !refused.err.contains("panicked"), "{words:?}: {}", refused.err);
     }
+}
+
+#[tokio::test]
+async fn a_prediction_that_a_policy_denies_is_written_down_and_one_that_it_allows_is_not() {
+    let project = Project::template();
+    let forbid = "forbid (principal == User::\"ann\", action == Action::\"endpoint.predict\", resource);\n";
+    project.write("policies/default.cedar", project.read("policies/default.cedar") + forbid);
+    project.say(&["apply"]).fine();
+    project.run().succeeded();
+    let key = |name| project.say(&["key", "create", name, "--role", "caller"]).fine().out.trim().to_owned();
+    let (ann, bob) = (key("ann"), key("bob"));
+    let server = Server::start(project.path());
+    for (path, answered) in [(PREDICT, 200), ("/v2/models/returns/infer", 400)] {
+        for (key, status) in [(&ann, 403), (&bob, answered)] {
+            let manner = Manner { key: Some(key.as_str()), ..Manner::default() };
+            let said = ask(&server.at(path), Some(order_request().to_string()), manner).await;
+            assert_eq!(said.status, status, "{path}: {said:?}");
+        }
+    }
+
+    let audit = project.say(&["list", "audit", "endpoint:returns", "--json"]).fine().json();
+    let predictions = audit.as_array().unwrap().iter().filter(|entry| entry["action"] == "endpoint.predict");
+    let by: Vec<_> = predictions.map(|entry| (&entry["principal"]["name"], &entry["outcome"])).collect();
+    assert_eq!(by, [(&json!("ann"), &json!("denied"))], "once a minute, however often it is tried");
+    project.say(&["audit", "verify"]).fine();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@
     reason = "tests stop at the first surprise, and say which seed led there"
 )]
 
+mod bucket;
 mod client;
 mod crash;
 mod deploy;
@@ -17,6 +18,8 @@ mod hostile;
 mod ingest;
 mod live;
 mod project;
+mod query;
 mod shapes;
 mod told;
+mod unmended;
 mod wire;

@@ -26,10 +26,11 @@ pub fn run_suites(named: Option<&str>) -> Result<(), String> {
     }
     let chromium = services::chromium()?;
     run(cargo().args(["build", "--locked", "--package", "mainspring-cli"]))?;
+    let bucket = services::Bucket::start()?;
     let mut counted = Vec::new();
     for suite in chosen {
         let python = services::python_environment(suite)?;
-        counted.push((name(suite), run_suite(suite, &python, &chromium)?));
+        counted.push((name(suite), run_suite(suite, &python, &chromium, &bucket)?));
     }
     report(&counted)
 }
@@ -37,6 +38,7 @@ pub fn run_suites(named: Option<&str>) -> Result<(), String> {
 /// Installs what all suites need.
 pub fn install() -> Result<(), String> {
     services::chromium()?;
+    services::seaweedfs()?;
     suites()?.iter().try_for_each(|suite| services::python_environment(suite).map(|_| ()))
 }
 
@@ -56,7 +58,7 @@ fn name(suite: &Path) -> String {
 }
 
 /// Runs one suite to its end, whether or not its tests pass: the others are to be seen too.
-fn run_suite(suite: &Path, python: &Path, chromium: &Path) -> Result<Counts, String> {
+fn run_suite(suite: &Path, python: &Path, chromium: &Path, bucket: &services::Bucket) -> Result<Counts, String> {
     let results = target_folder().join(format!("clients-{}.xml", name(suite)));
     let _none_yet = std::fs::remove_file(&results);
     let mut pytest = Command::new(python);
@@ -69,6 +71,7 @@ fn run_suite(suite: &Path, python: &Path, chromium: &Path) -> Result<Counts, Str
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("MAINSPRING_BINARY", target_folder().join("debug/mainspring"))
         .env("CHROMIUM", chromium);
+    bucket.tell(&mut pytest);
     eprintln!("$ {}", shown(&pytest));
     let status = pytest.status().map_err(|error| format!("cannot start pytest: {error}"))?;
     let counts = std::fs::read_to_string(&results).ok().as_deref().and_then(counts);

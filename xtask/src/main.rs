@@ -15,7 +15,7 @@ usage: cargo xtask COMMAND
   test [PART..]     format, lints, all Rust tests, then the real clients against the real binary
                     parts: fmt lint rust clients (default: all, in that order);
                     clients:NAME is one suite of tests/clients/
-  services          installs what the tests need: Chromium, and Python environments with pinned clients
+  services          installs what the tests need: Chromium, an S3 server, Python environments with pinned clients
   bench [NAME..]    builds in release and runs the benchmarks, printing the ratios to their peers
                     names: the programs and scripts of benches/ (default: all)
 ";

@@ -2,6 +2,7 @@
 
 use crate::clients;
 use crate::run::{cargo, run as run_command};
+use crate::services::Bucket;
 
 const PARTS: [&str; 4] = ["fmt", "lint", "rust", "clients"];
 
@@ -18,7 +19,12 @@ fn run_parts(parts: &[&str]) -> Result<(), String> {
                 "-D",
                 "warnings",
             ]))?,
-            "rust" => run_command(cargo().args(["test", "--workspace", "--locked"]))?,
+            "rust" => {
+                let bucket = Bucket::start()?;
+                let mut tests = cargo();
+                bucket.tell(tests.args(["test", "--workspace", "--locked"]));
+                run_command(&mut tests)?;
+            }
             "clients" => clients::run_suites(None)?,
             other if other.starts_with("clients:") => clients::run_suites(other.strip_prefix("clients:"))?,
             other => return Err(format!("there is no part `{other}`; the parts are {}", PARTS.join(", "))),

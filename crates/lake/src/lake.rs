@@ -23,6 +23,8 @@ use crate::state::{States, TableState};
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 /// The catalog's name in queries; nobody needs to write it.
 pub(crate) const CATALOG: &str = "mainspring";
+/// Where the engine, and who knows other databases, look for what there is.
+const INFORMATION: &str = "information_schema.";
 /// How alike two names must be for one to be suggested for the other.
 const LIKENESS_MIN: f64 = 0.85;
 
@@ -169,6 +171,9 @@ impl Lake {
         };
         let nearest = known.iter().map(|table| (likeness(table), table)).max_by(|a, b| a.0.total_cmp(&b.0));
         let hint = match nearest {
+            _ if wanted.starts_with(INFORMATION) => {
+                "; SHOW TABLES lists the tables, DESCRIBE the columns of one".into()
+            }
             Some((likeness, table)) if likeness >= LIKENESS_MIN => format!("; did you mean {table}?"),
             _ => "; tables are made by `mainspring run`".into(),
         };

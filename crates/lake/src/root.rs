@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::StreamExt;
+use mainspring_objects::Bucket;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -32,7 +33,8 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Opens a path, a `file://` URL, or `memory://` (which lives as long as the lake: for tests).
+    /// Opens a path, a `file://` URL, a folder of a bucket (`s3://BUCKET/FOLDER`), or `memory://` (which lives as long as the
+    /// lake: for tests).
     pub(crate) async fn open(text: &str) -> Result<Self> {
         let refused = |reason: String| Error::Root { root: text.to_owned(), reason };
         match Url::parse(text) {
@@ -44,6 +46,13 @@ impl Root {
             Ok(url) if url.scheme() == "memory" => {
                 let url = Url::parse("memory:///lake/").map_err(|error| refused(error.to_string()))?;
                 Ok(Self { url, path: Path::from("lake"), store: Arc::new(InMemory::new()), folder: None })
+            }
+            Ok(url) if Bucket::is_named_by(&url) => {
+                let bucket = Bucket::open(&url).map_err(|error| refused(error.to_string()))?;
+                let path = bucket.folder().clone();
+                let mut url = url;
+                url.set_path(&if path.is_root() { "/".to_owned() } else { format!("/{path}/") });
+                Ok(Self { url, path, store: bucket.store(), folder: None })
             }
             // one letter is a drive
             Ok(url) if url.scheme().len() > 1 => Err(refused(format!("the scheme `{}` is not built in", url.scheme()))),

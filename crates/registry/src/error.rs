@@ -259,7 +259,7 @@ pub enum Error {
         reason: String,
     },
     /// The place for files that clients log cannot be opened.
-    #[error("`{root}` cannot hold the files that clients log: {reason}; write a path or a `file://` URL")]
+    #[error("`{root}` cannot hold the files that clients log: {reason}; write a path, or s3://BUCKET/FOLDER")]
     FileRoot {
         /// What was configured.
         root: String,

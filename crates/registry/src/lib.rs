@@ -40,6 +40,7 @@ mod model;
 mod promote;
 mod registry;
 mod run;
+mod runs;
 pub mod servable;
 mod source;
 mod tracking;
@@ -60,12 +61,15 @@ pub use evaluation::{
     CalibrationBin, ClassReport, Confusion, CurvePoint, Evaluation, Histogram, Importance, Part, SliceReport,
 };
 pub use experiment::{Dataset, Experiment};
-pub use files::{FileInfo, FilePath, FilePathError, FileRead, FileStore, SentPart, UPLOAD_PARTS_MAX, UploadId};
+pub use files::{
+    Begun, FileInfo, FilePath, FilePathError, FileRead, FileStore, SentPart, SignedFile, UPLOAD_PARTS_MAX, UploadId,
+};
 pub use gate::{GateResult, Verdict, higher_is_better, judge};
 pub use logged_model::{LoggedModel, LoggedStatus, NewLoggedModel};
 pub use manifest::{MANIFEST, Manifest};
-pub use registry::{Registration, Registry};
+pub use registry::Registry;
 pub use run::{CodeCommit, DatasetInput, Environment, ModelOutput, NewRun, Origin, Run, RunStatus, Stage};
+pub use runs::Registration;
 pub use source::Source;
 pub use tracking::{
     BatchOfLabels, Cursor, DatasetField, DatasetSummary, ExperimentChange, ExperimentRow, FoundRuns, HistoryCursor,

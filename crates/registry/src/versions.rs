@@ -1,4 +1,4 @@
-//! Versions as clients make, describe, move and delete them. Those that training makes are in `registry.rs`.
+//! Versions as clients make, describe, move and delete them. Those that training makes are in `runs.rs`.
 
 use std::collections::BTreeMap;
 

@@ -8,8 +8,10 @@ use axum::Router;
 use axum::http::{Method, Request, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use futures::FutureExt;
 use hyper::body::Incoming;
 use mainspring_catalog::Principal;
+use mainspring_govern::Denied;
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -18,7 +20,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::faces::Served;
 use crate::front::Front;
-use crate::http::{Problem, asset, icon};
+use crate::http::{DeniedPredictions, Problem, asset, icon};
 use crate::listener::{self, Manner, Paced};
 use crate::{api, console, faces, operate};
 
@@ -54,13 +56,18 @@ fn router(app: App, served: Served) -> Router {
         .fallback(unknown)
 }
 
-/// What the faces of inference are given: the engine, and the policy as it is at each request.
+/// What the faces of inference are given: the engine, the policy as it is at each request, and the audit log.
 pub(crate) fn served(app: &App) -> Served {
     let layers = app.layers.clone();
     let gate = move |principal: &Principal, action: &'static str, endpoint: &str| {
         layers.load().authorizer.check_named(principal, action, "endpoint", endpoint)
     };
-    Served { engine: app.serve.clone(), gate: Arc::new(gate) }
+    let denials = Arc::new(DeniedPredictions::new(app.catalog.clone()));
+    let record = move |denied: Denied| {
+        let denials = denials.clone();
+        async move { denials.record(&denied).await }.boxed()
+    };
+    Served { engine: app.serve.clone(), gate: Arc::new(gate), record: Arc::new(record) }
 }
 
 async fn other_method(method: Method, uri: Uri) -> impl IntoResponse {

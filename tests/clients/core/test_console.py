@@ -165,3 +165,35 @@ def test_the_page_of_a_clients_run_shows_what_was_logged(platform, page):
     href = page.get_by_role("link", name="plots/words.txt").get_attribute("href")
     assert platform.get(href) == b"whoo"
     assert page.complaints == []
+
+
+def test_metrics_that_are_no_finite_numbers_are_shown_wherever_runs_are(platform, page):
+    def mlflow(call, body):
+        return platform.post(f"/api/2.0/mlflow/{call}", body)
+
+    experiment, at = mlflow("experiments/create", {"name": "diverged"})["experiment_id"], 1_790_000_000_000
+    runs = []
+    for values in [{"loss": "NaN", "norm": "Infinity"}, {"loss": 0.25, "norm": "-Infinity"}]:
+        run = mlflow("runs/create", {"experiment_id": experiment, "start_time": at})["run"]["info"]["run_id"]
+        for key, value in values.items():
+            mlflow("runs/log-metric", {"run_id": run, "key": key, "value": value, "timestamp": at, "step": 3})
+        mlflow("runs/update", {"run_id": run, "status": "FINISHED", "end_time": at + 60_000})
+        runs.append(run)
+
+    listed = {run["id"]: (run["metrics"], run["not_finite"]) for run in platform.json("/api/v1/runs?of=diverged")["items"]}
+    assert listed == {
+        runs[0]: ({}, {"loss": {"value": "NaN", "step": 3}, "norm": {"value": "Infinity", "step": 3}}),
+        runs[1]: ({"loss": 0.25}, {"norm": {"value": "-Infinity", "step": 3}}),
+    }
+    for run, (_, not_finite) in listed.items():
+        assert platform.json(f"/api/v1/runs/{run}")["not_finite"] == not_finite
+
+    def times_shown(path):
+        page.goto(platform.url + path, wait_until="networkidle")
+        text = page.locator("main").inner_text()
+        return [text.count(word) for word in ("NaN", "−∞")]
+
+    assert times_shown(f"/runs/{runs[0]}") == [2, 0], "as a tile and in the table"
+    assert times_shown(f"/runs?experiment={experiment}") == [1, 1]
+    assert times_shown(f"/runs?experiment={experiment}&compare={','.join(runs)}") == [2, 2], "beside each other too"
+    assert page.complaints == []

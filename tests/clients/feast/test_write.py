@@ -66,6 +66,16 @@ def test_of_one_event_the_row_created_last_wins(store):
     assert trips(store, 2005) == 7
 
 
+def test_times_that_are_not_there_are_null_beside_those_that_are(store):
+    # Among others the SDK sends such a time as the least whole number there is.
+    rows = pd.concat([frame(2016, ago(minutes=5), 1), frame(2017, ago(minutes=5), 2, joined=pd.NaT)])
+    store.write_to_online_store("driver_stats", df=rows)
+
+    keys = [{"driver_id": 2016}, {"driver_id": 2017}]
+    found = store.get_online_features(features=["driver_stats:joined", "driver_stats:trips"], entity_rows=keys).to_dict()
+    assert found["joined"] == [int(ago(days=1).timestamp()), None] and found["trips"] == [1, 2]
+
+
 def test_lists_are_written_and_read_as_lists(served, store):
     table = pd.DataFrame({"driver_id": [2006], "event_timestamp": [NOW], "created": [NOW], "vector": [[1.0, -2.5]], "words": [["x", "y"]]})
     store.write_to_online_store("driver_vectors", df=table)

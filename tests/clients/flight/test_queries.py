@@ -264,6 +264,7 @@ def test_sql_lists_the_tables_and_their_columns(cursor):
 
     described = rows(cursor, "SHOW COLUMNS FROM sources.orders")
     assert [row["column_name"] for row in described][:1] == ["order_id"]
+    assert rows(cursor, "SHOW COLUMNS FROM orders") == described, "a bare name is the source's, not the quarantine's too"
     ordered = "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = 'orders'"
     columns = {row["column_name"]: row for row in rows(cursor, ordered + " AND table_schema = 'sources'")}
     assert columns["amount"]["data_type"] == "Float64"

@@ -1,7 +1,8 @@
-"""The specification's rules for events, as the classes that `openlineage-python` generates from its JSON Schemas have them.
+"""The specification's rules for events: its JSON Schemas, and the classes that `openlineage-python` generates from them.
 
-An event is built from those classes, part by part: what the schema requires and an event lacks, or names otherwise, is an
-error there; so is a facet whose `_schemaURL` is not that of the class.
+The schemas let an object have what they do not name, and not all of them are at hand, so the classes are asked too. An event
+is built from those classes, part by part: what the schema requires and an event lacks, or names otherwise, is an error there;
+so is a facet whose `_schemaURL` is not that of the class.
 """
 
 import importlib
@@ -12,6 +13,7 @@ import typing
 import attr
 from openlineage.client import generated
 from openlineage.client.generated import base
+from schemas import validate_run_event
 
 # what a facet of an event is called, and its class
 FACETS = {
@@ -95,6 +97,7 @@ def check_facets(facets, place, kind):
 
 def check_run_event(event):
     """Stops at the first thing that the specification does not allow."""
+    validate_run_event(event)
     assert event["schemaURL"] == base.RunEvent._get_schema()
     assert event["producer"].partition(":")[1]
     assert event["eventType"] in base.EventType.__members__

@@ -1,5 +1,6 @@
 """OpenLineage both ways: what the server tells is what the specification allows, and what others tell joins its graph."""
 
+import copy
 import http.server
 import json
 import os
@@ -14,6 +15,8 @@ import urllib.parse
 import uuid
 
 import pytest
+import referencing.exceptions
+from jsonschema import ValidationError
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import (
     DatasetEvent,
@@ -28,6 +31,7 @@ from openlineage.client.event_v2 import (
 )
 from openlineage.client.facet_v2 import symlinks_dataset
 from openlineage.client.transport.http import HttpCompression, HttpConfig, HttpTransport
+from schemas import NOT_CARRIED, facets_of, schemas, validate_run_event
 from specification import check_run_event
 
 from harness import Server, mainspring
@@ -118,6 +122,57 @@ def test_every_task_of_a_run_begins_and_ends_as_the_specification_says(told):
         assert len(runs) == 1, "one task is one run"
     assert {event["run"]["facets"]["parent"]["run"]["runId"] for event in events} == {ran["run"]["id"]}
     assert all("nominalTime" in event["run"]["facets"] for event in events)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("run", "runId"), None, "'runId' is a required property"),
+        (("run", "runId"), "42", "is not a 'uuid'"),
+        (("eventTime",), "yesterday", "is not a 'date-time'"),
+        (("producer",), "no address", "is not a 'uri'"),
+        (("eventType",), "DONE", "is not one of"),
+        (("job", "name"), None, "'name' is a required property"),
+        (("run", "facets", "parent", "_producer"), None, "is not valid under any of the given schemas"),
+        (("run", "facets", "processing_engine", "version"), 1, "is not of type 'string'"),
+        (("outputs", 0, "facets", "schema", "fields"), {}, "is not of type 'array'"),
+        (("outputs", 0, "facets", "columnLineage", "fields", "amount", "inputFields"), None, "'inputFields' is a required"),
+        (("outputs", 0, "outputFacets", "outputStatistics", "rowCount"), "many", "is not of type 'integer'"),
+    ],
+)
+def test_the_schemas_refuse_what_is_no_event(told, path, value, words):
+    _, events, _ = told
+    event = copy.deepcopy(of_task(events, "ingest.orders", "COMPLETE"))
+    validate_run_event(event)
+    *way, last = path
+    place = event
+    for step in way:
+        place = place[step]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        validate_run_event(event)
+
+
+def test_a_facet_whose_schema_is_not_at_hand_is_refused_and_not_fetched(told):
+    _, events, _ = told
+    event = copy.deepcopy(of_task(events, "ingest.orders", "COMPLETE"))
+    event["run"]["facets"]["processing_engine"]["_schemaURL"] = "https://openlineage.io/spec/facets/9-9-9/NoRunFacet.json"
+
+    with pytest.raises(referencing.exceptions.Unresolvable):
+        validate_run_event(event)
+
+
+def test_each_facet_that_has_no_schema_at_hand_is_one_of_ours_and_no_schema_of_the_crate(told):
+    _, events, _ = told
+    ours = {facet["_schemaURL"].partition("#")[0] for event in events for facet in facets_of(event)}
+
+    assert NOT_CARRIED <= ours
+    assert not NOT_CARRIED & set(schemas())
+    assert len(ours - NOT_CARRIED) >= 5, ours - NOT_CARRIED
 
 
 def test_events_name_versions_schemas_columns_and_quality(told):

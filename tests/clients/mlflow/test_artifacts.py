@@ -1,14 +1,17 @@
 """Artifacts through the server: by the client, by its command line, and by what a hostile client would send."""
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 
 import mlflow
 import mlflow.cli
@@ -24,10 +27,34 @@ LARGE_MB = int(os.environ.get("MAINSPRING_ARTIFACT_MB", "600"))
 MEMORY_MAX = 200 << 20
 
 
+def in_bucket(folder):
+    """Has the server over a folder keep artifacts in a place of its own in the bucket."""
+    files = f"{os.environ['MAINSPRING_TEST_BUCKET']}/{uuid.uuid4().hex}"
+    (folder / "mainspring.yaml").write_text(f"project: bucket\ntargets:\n  dev:\n    files: {files}\n")
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def folder_server(tmp_path_factory):
     with Server(tmp_path_factory.mktemp("artifacts")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def bucket_server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artifacts-in-a-bucket")
+    in_bucket(folder)
+    with Server(folder) as server:
+        yield server
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def server(request):
+    """Each test runs with both places that artifacts lie in."""
+    return request.getfixturevalue(f"{request.param}_server")
+
+
+in_a_folder = pytest.mark.parametrize("server", ["folder"], indirect=True)
+in_a_bucket = pytest.mark.parametrize("server", ["bucket"], indirect=True)
 
 
 @pytest.fixture
@@ -48,6 +75,14 @@ def raw(server, method, target, body=b"", headers=()):
             answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), head.decode("latin-1").lower(), body
+
+
+def soon(holds):
+    """The bucket's server lists a folder for a moment after its last file is gone."""
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until, "it did not come about in 30 s"
+        time.sleep(0.2)
 
 
 def test_files_and_folders_go_up_are_listed_come_down_and_are_deleted(client, tmp_path):
@@ -76,9 +111,9 @@ def test_files_and_folders_go_up_are_listed_come_down_and_are_deleted(client, tm
 
     repository = mlflow.store.artifact.artifact_repository_registry.get_artifact_repository(run.artifact_uri)
     repository.delete_artifacts("folder/deep")
-    assert {info.path for info in client.list_artifacts(run.run_id, "folder")} == {"folder/a.txt", "folder/empty"}
+    soon(lambda: {info.path for info in client.list_artifacts(run.run_id, "folder")} == {"folder/a.txt", "folder/empty"})
     repository.delete_artifacts("folder")
-    assert {info.path for info in client.list_artifacts(run.run_id)} == {"a.txt", "dict.json"}
+    soon(lambda: {info.path for info in client.list_artifacts(run.run_id)} == {"a.txt", "dict.json"})
     with pytest.raises(Exception, match="Failed to download artifacts"):
         client.download_artifacts(run.run_id, "folder/a.txt", str(tmp_path))
 
@@ -187,6 +222,7 @@ def test_hostile_paths_are_refused_in_mlflows_form(server, client, path):
     assert not outside.exists() and not (server.folder / ".mainspring/x").exists()
 
 
+@in_a_folder
 def test_links_in_the_stores_folder_lead_nowhere(server, client, tmp_path):
     run = client.create_run("0").info
     client.log_text(run.run_id, "inside", "a.txt")
@@ -216,9 +252,70 @@ def test_an_upload_that_breaks_off_leaves_what_was_there(server, client):
         mlflow.artifacts.load_text(f"runs:/{run.run_id}/new.txt")
 
 
-def test_presigned_transfers_are_answered_as_not_implemented(server):
-    status, _, body = raw(server, "GET", "/api/2.0/mlflow-artifacts/presigned/0/x")
+@in_a_folder
+def test_presigned_transfers_of_a_folder_are_answered_as_not_implemented(server, client):
+    run = client.create_run("0").info
+    status, _, body = raw(server, "GET", f"/api/2.0/mlflow-artifacts/presigned/0/{run.run_id}/artifacts/x")
     assert status == 501 and b"NOT_IMPLEMENTED" in body, (status, body)
+    for way in ["upload", "download"]:
+        body = json.dumps({"run_id": run.run_id, "path": "x"}).encode()
+        kind = ["Content-Type: application/json"]
+        status, _, body = raw(server, "POST", f"/api/2.0/mlflow/artifacts/presigned-{way}-url", body, kind)
+        assert status == 501 and b"NOT_IMPLEMENTED" in body, (status, body)
+
+
+@in_a_bucket
+def test_a_bucket_gives_files_to_a_client_that_is_told_to_fetch_them_there(server, client, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "true")
+    monkeypatch.setenv("MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE", "1")
+    monkeypatch.setenv("MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE", str(5 << 20))
+    run = client.create_run("0").info
+    content = os.urandom(12 << 20)
+    (tmp_path / "large \u00e9.bin").write_bytes(content)
+    client.log_artifact(run.run_id, str(tmp_path / "large \u00e9.bin"), "deep")
+    asked = []
+    chunk = mlflow.store.artifact.http_artifact_repo.download_chunk
+    monkeypatch.setattr(
+        mlflow.store.artifact.http_artifact_repo,
+        "download_chunk",
+        lambda **words: (asked.append(words["http_uri"]), chunk(**words))[1],
+    )
+    down = client.download_artifacts(run.run_id, "deep/large \u00e9.bin", str(tmp_path / "down"))
+    assert open(down, "rb").read() == content
+    assert len(asked) == 3 and all(url.startswith(os.environ["AWS_ENDPOINT_URL"]) for url in asked), asked
+
+
+@in_a_bucket
+def test_signed_addresses_let_their_bearer_do_what_they_were_asked_for(server, client):
+    run = client.create_run("0").info
+    ask = lambda way, **words: server.post(f"/api/2.0/mlflow/artifacts/presigned-{way}-url", words)
+    sent = ask("upload", run_id=run.run_id, path="deep/by address.txt", expiration=60)
+    urllib.request.urlopen(urllib.request.Request(sent["presigned_url"], b"sent there", method="PUT"), timeout=30)
+    assert mlflow.artifacts.load_text(f"runs:/{run.run_id}/deep/by address.txt") == "sent there"
+    model = client.create_logged_model("0", name="m", source_run_id=run.run_id)
+    sent = ask("upload", model_id=model.model_id, path="MLmodel")
+    urllib.request.urlopen(urllib.request.Request(sent["presigned_url"], b"flavors: {}", method="PUT"), timeout=30)
+    assert [info.path for info in client.list_logged_model_artifacts(model.model_id)] == ["MLmodel"]
+
+    got = ask("download", run_id=run.run_id, path="deep/by address.txt", expiration=60)
+    assert got["file_size"] == len("sent there")
+    assert urllib.request.urlopen(got["presigned_url"], timeout=30).read() == b"sent there"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(got["presigned_url"], b"changed", method="PUT"), timeout=30)
+    assert refused.value.code == 403
+    for way, words, status in [
+        ("download", {"run_id": run.run_id, "path": "none"}, 404),
+        ("download", {"run_id": "none", "path": "x"}, 404),
+        ("download", {"run_id": run.run_id, "path": "../x"}, 400),
+        ("download", {"run_id": run.run_id}, 400),
+        ("download", {"run_id": run.run_id, "path": "x", "expiration": 604801}, 400),
+        ("upload", {"run_id": run.run_id, "path": "x", "expiration": 0}, 400),
+        ("upload", {"path": "x"}, 400),
+        ("upload", {"run_id": run.run_id, "model_id": model.model_id, "path": "x"}, 400),
+    ]:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(way, **words)
+        assert refused.value.code == status and b"error_code" in refused.value.read(), (way, words)
 
 
 def test_a_large_file_goes_up_in_parts_when_the_client_is_told_to(server, client, tmp_path, monkeypatch):
@@ -232,7 +329,7 @@ def test_a_large_file_goes_up_in_parts_when_the_client_is_told_to(server, client
     down = client.download_artifacts(run.run_id, "deep/er/in parts 1%.bin", str(tmp_path / "down"))
     assert open(down, "rb").read() == content
     assert [info.path for info in client.list_artifacts(run.run_id)] == ["deep"]
-    uploads = server.folder / ".mainspring/files/.uploads"
+    uploads = server.folder / ".mainspring/files/.uploads"  # a bucket keeps parts itself
     assert not uploads.exists() or list(uploads.iterdir()) == [], "parts are cleared away"
 
     prefix = f"/api/2.0/mlflow-artifacts/mpu/{{}}/0/{run.run_id}/artifacts"
@@ -282,7 +379,10 @@ def test_a_large_artifact_passes_through_without_being_held(server, client, tmp_
     mlflow.store.artifact.artifact_repository_registry.get_artifact_repository(run.artifact_uri).delete_artifacts("large.bin")
 
 
-def test_an_artifact_that_was_acknowledged_is_there_after_kill(tmp_path):
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_an_artifact_that_was_acknowledged_is_there_after_kill(tmp_path, place):
+    if place == "bucket":
+        in_bucket(tmp_path)
     with Server(tmp_path) as server:
         target = "/api/2.0/mlflow-artifacts/artifacts/0/r/artifacts/{}"
         for number in range(20):

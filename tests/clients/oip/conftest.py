@@ -1,18 +1,29 @@
 """One trained project behind one server, on both ports."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tritonclient.grpc as over_grpc
 import tritonclient.http as over_http
 
 import inference_project
-from harness import Server
+from harness import Server, mainspring
+
+POLICIES = pathlib.Path(__file__).parents[3] / "crates/govern/policies/default.cedar"
+FORBID = """
+@id("blocked gets no predictions")
+forbid (principal == User::"blocked", action == Action::"endpoint.predict", resource);
+"""
 
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory):
     folder = tmp_path_factory.mktemp("oip") / "stays"
     rows = inference_project.make(folder)
+    (folder / "policies").mkdir()
+    (folder / "policies/access.cedar").write_text(POLICIES.read_text() + FORBID)
+    mainspring(folder, "apply", "--yes")
     with Server(folder, "--grpc", "127.0.0.1:0") as server:
         server.rows = rows
         yield server

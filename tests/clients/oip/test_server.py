@@ -182,9 +182,12 @@ class TestStandardServices:
 class TestWhoMayAsk:
     """The one guard, before both ports."""
 
+    def key(self, platform, name):
+        said = mainspring(platform.folder, "key", "create", name, "--role", "caller").split()
+        return next(word for word in said if word.startswith("ms_"))
+
     def test_a_wrong_key_is_refused_and_a_caller_may_predict_only(self, platform, wide):
-        key = mainspring(platform.folder, "key", "create", "website", "--role", "caller").split()
-        key = next(word for word in key if word.startswith("ms_"))
+        key = self.key(platform, "website")
         tensor = over_grpc.InferInput("input", [1, 28], "FP64").set_data_from_numpy(wide[:1])
         with over_grpc.InferenceServerClient(platform.grpc) as client:
             with pytest.raises(InferenceServerException) as refused:
@@ -193,6 +196,29 @@ class TestWhoMayAsk:
             time.sleep(1.5)  # keys are taken up within a second
             as_website = {"authorization": f"Bearer {key}"}
             assert client.infer("late", [tensor], headers=as_website).as_numpy("prediction").shape == (1,)
+
+    def test_who_is_denied_a_prediction_is_left_in_the_audit_log_on_both_ports(self, platform, http, grpc, wide):
+        headers = {"authorization": f"Bearer {self.key(platform, 'blocked')}"}
+        time.sleep(1.5)  # keys are taken up within a second
+        ports = [(http, over_http, "403"), (grpc, over_grpc, "StatusCode.PERMISSION_DENIED")]
+        for client, module, status in ports:
+            tensor = module.InferInput("input", [1, 28], "FP64").set_data_from_numpy(wide[:1])
+            with pytest.raises(InferenceServerException, match="the policy `blocked gets no predictions`") as refused:
+                client.infer("late", [tensor], headers=dict(headers))  # the client adds its own
+            assert refused.value.status() == status
+            client.infer("late", [tensor])
+        answers = []
+        with over_grpc.InferenceServerClient(platform.grpc) as client:
+            client.start_stream(callback=lambda result, error: answers.append(error), headers=headers)
+            client.async_stream_infer("late", [tensor])
+            client.stop_stream()
+        assert "endpoint.predict" in answers[0].message()
+
+        entries = json.loads(mainspring(platform.folder, "list", "audit", "endpoint:late", "--json"))
+        entries = [entry for entry in entries if entry["action"] == "endpoint.predict"]
+        assert [(entry["principal"]["name"], entry["outcome"]) for entry in entries] == [("blocked", "denied")] * 2, (
+            "once for each port, however often it is tried within a minute"
+        )
 
     def test_a_public_address_without_a_key_is_refused(self, tmp_path):
         for words in (["--grpc", "0.0.0.0:0"], ["--grpc", "[::]:0"]):

@@ -70,9 +70,9 @@ pub async fn deploy(place: &Place, args: DeployArgs) -> Result<ExitCode, Failure
 pub async fn undeploy(place: &Place, args: UndeployArgs) -> Result<ExitCode, Failure> {
     let stores = Stores::of_folder(place).await?;
     let name = args.endpoint;
-    // The registry knows what is applied; what the folder declares would be there again with the next `apply`.
-    let in_folder = place.folder.join(mainspring_spec::PROJECT_FILE).is_file();
-    if in_folder && place.project()?.endpoints.contains_key(&name) {
+    // The registry knows what is applied; what the folder declares would be there again with the next `apply`. What a folder
+    // declares that does not validate is not known, and holds nothing up.
+    if place.project_or_applied()?.is_some_and(|project| project.endpoints.contains_key(&name)) {
         return Err(RegistryError::EndpointDeclared(name).into());
     }
     stores.registry.undeploy(&name, &principal()).await?;

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use mainspring_catalog::{Catalog, ListQuery};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskRun};
 use mainspring_govern::{AllowedHosts, Reach, check_bind};
-use mainspring_registry::WebhookSender;
+use mainspring_registry::{Registry, WebhookSender};
 use mainspring_serve::{LakeSink, ServeConfig, ServeEngine, Sources};
 use mainspring_server::query::RowLimits;
 use mainspring_server::{App, Layers, Parts};
@@ -170,6 +170,7 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
     if let Some(listener) = grpc_listener {
         servers.push(tokio::spawn(mainspring_server::grpc::serve(app.clone(), listener, until(stopped))));
     }
+    tokio::spawn(look_for_files(stores.registry.clone(), stores.config.files.clone()));
     let address_file = stores.config.state.join(ADDRESS_FILE);
     let claim = claim(&address_file, &Address { process: std::process::id(), url: format!("http://{address}") })
         .with_context(|| format!("cannot write {}", address_file.display()))?;
@@ -187,6 +188,14 @@ pub async fn start(stores: &Stores, listen: SocketAddr, grpc: Option<SocketAddr>
         address_file,
         _claim: claim,
     })
+}
+
+/// Says so when the bucket for logged files does not let us in. The server does all the rest without it.
+async fn look_for_files(registry: Registry, place: String) {
+    if let Err(error) = registry.files().reach().await {
+        talk(&format!("artifacts cannot be stored in {place} as it is: {error}"));
+        talk("  see to the bucket, and to AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL");
+    }
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {

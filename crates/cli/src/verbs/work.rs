@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::DataFrame;
 use mainspring_catalog::ListQuery;
 use mainspring_features::{CheckReport, FeatureStore, FjallStore, VersionInputs};
@@ -312,10 +313,16 @@ pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Fai
 /// `query`.
 pub async fn query(place: &Place, args: QueryArgs) -> Result<ExitCode, Failure> {
     let stores = Stores::of_project(place).await?;
-    let frame = stores.lake.sql_at(&args.sql, &pins(&stores, &args).await?).await?;
-    // one row more tells whether there are more
-    show(frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?, args.limit, args.json)
-        .await
+    let frame = stores.lake.ask(&args.sql, &pins(&stores, &args).await?).await?;
+    // the engine explains a query only where that is all of the statement
+    let is_explained = matches!(frame.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
+    let frame = if is_explained {
+        frame
+    } else {
+        // one row more tells whether there are more
+        frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?
+    };
+    show(frame, args.limit, args.json).await
 }
 
 /// The most versions of a table that are looked through for those of a moment.

@@ -1,5 +1,7 @@
 //! Tests over several modules.
 
+mod agreement;
+mod check;
 mod crash;
 mod oracle;
 mod push;

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mainspring_spec::{DataType, Span, mended_name, name_problem};
+use mainspring_spec::{DataType, FeastView, NO_ENTITY_KEY, Span, mended_name, name_problem};
 
 use super::config::Config;
-use super::registry::{DataSource, Entity, FeatureViewSpec, Registry, source_kind};
+use super::registry::{DataSource, Entity, FeatureView, FeatureViewSpec, Registry, source_kind};
 use super::services::ImportedService;
 
 /// What became of a repository.
@@ -43,6 +43,8 @@ pub(super) struct FileSource {
 #[derive(Debug)]
 pub(super) struct ImportedView {
     pub name: String,
+    /// Which version of it Feast has in use: the one that is carried over.
+    pub version: u32,
     pub description: String,
     pub entity: ImportedEntity,
     pub features: Vec<Feature>,
@@ -85,19 +87,15 @@ pub(super) struct PushedRows {
 
 /// Bytes, which columns of files hold as they are and requests as base64: only what is pushed can be kept.
 const BYTES: i32 = 1;
-/// What stands before the name that a view has in Feast, among the names of its pushes: the server finds it by that.
-const VIEW_NAME: &str = "feature_view:";
 /// The entity that stands for none.
 const DUMMY: &str = "__dummy";
-/// Its key, which is the empty text in all rows. The server knows it by this name.
-pub(super) const DUMMY_KEY: &str = "__dummy_id";
 /// What that entity is called here, where no name begins with `_`.
 const NO_ENTITY: &str = "no_entity";
 
 impl ImportedEntity {
     /// Whether it stands for none: its views have rows that hold for everything.
     pub fn is_none(&self) -> bool {
-        matches!(self.keys.as_slice(), [(key, _)] if key == DUMMY_KEY)
+        matches!(self.keys.as_slice(), [(key, _)] if key == NO_ENTITY_KEY)
     }
 
     /// The keys that rows bring. That of the entity which stands for none is written into the view's query.
@@ -109,9 +107,9 @@ impl ImportedEntity {
 /// Converts a registry; `repo` is where relative paths of files start.
 pub(super) fn convert(config: &Config, registry: &Registry, repo: &Path) -> Converted {
     let mut converter = Converter { project: &config.project, repo, registry, out: Converted::default() };
-    for view in registry.feature_views.iter().filter_map(|view| view.spec.as_ref()) {
-        if view.project == config.project {
-            converter.view(view);
+    for view in &registry.feature_views {
+        if let Some(spec) = view.spec.as_ref().filter(|spec| spec.project == config.project) {
+            converter.view(spec, version_of(view));
         }
     }
     for service in registry.feature_services.iter().filter_map(|service| service.spec.as_ref()) {
@@ -148,7 +146,7 @@ impl Converter<'_> {
         mended
     }
 
-    fn view(&mut self, view: &FeatureViewSpec) {
+    fn view(&mut self, view: &FeatureViewSpec, version: u32) {
         let lost = |reason: &str| format!("feature view `{}` is not carried over: {reason}", view.name);
         let Some(batch) = view.batch_source.as_ref() else {
             return self.note(lost("it has no batch source"));
@@ -212,12 +210,12 @@ impl Converter<'_> {
         }
         if entity.is_none() {
             self.note(format!(
-                "feature view `{}` has no entity; here its rows have the key `{DUMMY_KEY}`, which is always the empty text: \
-                 clients of Feast need not send it, models that read the view need it as a column of their observations",
+                "feature view `{}` has no entity; here its rows have the key `{NO_ENTITY_KEY}`, which is always the empty \
+                 text: clients of Feast need not send it, models that read the view need it as a column of their observations",
                 view.name
             ));
         }
-        let push = self.push_of(view, &name);
+        let push = self.push_of(view, &name, version);
         let file = file.map(|mut file| {
             let column = |feature: &Feature| unmapped(batch, &feature.pushed);
             file.features = features.iter().map(column).collect();
@@ -233,6 +231,7 @@ impl Converter<'_> {
         let created = Some(batch.created_timestamp_column.as_str()).filter(|column| !column.is_empty());
         self.out.views.push(ImportedView {
             name,
+            version,
             description: view.description.clone(),
             entity,
             features,
@@ -266,7 +265,7 @@ impl Converter<'_> {
         }
         let name = match names.as_slice() {
             [] => {
-                keys.push((DUMMY_KEY.to_owned(), DataType::String));
+                keys.push((NO_ENTITY_KEY.to_owned(), DataType::String));
                 descriptions
                     .push("Stands for none, as Feast's dummy entity: views of it hold for everything".to_owned());
                 NO_ENTITY.to_owned()
@@ -340,7 +339,7 @@ impl Converter<'_> {
         });
     }
 
-    fn push_of(&mut self, view: &FeatureViewSpec, name: &str) -> PushedRows {
+    fn push_of(&mut self, view: &FeatureViewSpec, name: &str, version: u32) -> PushedRows {
         let source = mended_name(&format!("{name}_pushed"));
         let mut names = vec![];
         match &view.stream_source {
@@ -356,8 +355,8 @@ impl Converter<'_> {
             }
             None => names.push(source.clone()),
         }
-        if name != view.name {
-            names.push(format!("{VIEW_NAME}{}", view.name));
+        if name != view.name || version > 0 {
+            names.push(FeastView { name: &view.name, version }.push_name());
         }
         PushedRows { source, names }
     }
@@ -402,6 +401,12 @@ impl Converter<'_> {
             self.note(format!("the {} offline store is not read; sources of files are", config.offline_store));
         }
     }
+}
+
+/// The version of a view that Feast has in use; the first is 0.
+fn version_of(view: &FeatureView) -> u32 {
+    let version = view.meta.as_ref().map_or(0, |meta| meta.current_version_number);
+    u32::try_from(version).unwrap_or_default()
 }
 
 /// A source's column as the view calls it.

@@ -75,9 +75,11 @@ pub fn import(repo: &Path, folder: &Path) -> Result<Imported> {
 
 #[cfg(test)]
 mod tests {
+    use mainspring_spec::NO_ENTITY_KEY;
+
     use super::registry::{
-        DataSource, Duration, Entity, EntitySpec, FeatureService, FeatureServiceSpec, FeatureView, FeatureViewSpec,
-        Field, FileOptions, Named, NamedSpec, Nothing, Projection, Registry, source_kind,
+        DataSource, Duration, Entity, EntitySpec, FeatureService, FeatureServiceSpec, FeatureView, FeatureViewMeta,
+        FeatureViewSpec, Field, FileOptions, Named, NamedSpec, Nothing, Projection, Registry, source_kind,
     };
     use super::*;
 
@@ -152,7 +154,7 @@ mod tests {
             features: vec![
                 called("Origin", &[("place_id", "origin_id")]),
                 called("at.target", &[("place_id", "target_id"), ("district", "x")]),
-                called("", &[("place_id", "here")]),
+                Projection { version_tag: Some(3), ..called("", &[("place_id", "here")]) },
                 called("Origin", &[]),
                 projection("whole", &["x"]),
             ],
@@ -161,17 +163,24 @@ mod tests {
         let service = FeatureServiceSpec {
             name: "board".into(),
             project: "rides".into(),
-            features: vec![projection("stats", &["rate", "picture"]), projection("worth", &["worth"])],
+            features: vec![
+                Projection { version_tag: Some(2), ..projection("stats", &["rate", "picture"]) },
+                projection("worth", &["worth"]),
+            ],
             description: "For: the board".into(),
         };
         let views = [plain, pair, elsewhere, computed, whole, places, other];
+        let versioned = |spec: FeatureViewSpec| FeatureView {
+            meta: Some(FeatureViewMeta { current_version_number: if spec.name == "places" { 3 } else { 0 } }),
+            spec: Some(spec),
+        };
         Registry {
             entities: vec![
                 entity("driver", "driver_id", 4),
                 entity("rider", "rider_id", 2),
                 entity("place", "place_id", 4),
             ],
-            feature_views: views.into_iter().map(|spec| FeatureView { spec: Some(spec) }).collect(),
+            feature_views: views.into_iter().map(versioned).collect(),
             feature_services: [service, heats].map(|spec| FeatureService { spec: Some(spec) }).into(),
             on_demand_feature_views: vec![Named {
                 spec: Some(NamedSpec { name: "worth".into(), project: "rides".into() }),
@@ -199,14 +208,16 @@ mod tests {
             ["pair_stats_pushed", "feature_view:Pair-Stats"],
             "the server finds it by its name in Feast"
         );
+        assert_eq!(loaded.sources["places_pushed"].push, ["places_pushed", "feature_view:places@v3"]);
+        assert_eq!(loaded.sources["stats_pushed"].push, ["Stats-Push"], "the first version says nothing");
         let stats = &loaded.feature_views["stats"];
         assert_eq!((stats.ttl.unwrap().to_string().as_str(), stats.json.as_slice()), ("1h", &["words".to_owned()][..]));
         assert!(stats.sql.as_deref().unwrap().contains("\"Rate\" as rate"), "{:?}", stats.sql);
         assert_eq!(loaded.entity_keys(&loaded.feature_views["pair_stats"]).len(), 2);
         let whole = &loaded.feature_views["whole"];
-        assert_eq!(loaded.entity_keys(whole)[0].name, "__dummy_id");
+        assert_eq!(loaded.entity_keys(whole)[0].name, NO_ENTITY_KEY);
         assert_eq!(whole.sql.as_deref().unwrap().matches("'' as \"__dummy_id\"").count(), 2, "{:?}", whole.sql);
-        assert!(loaded.sources["whole_pushed"].columns.iter().all(|column| column.name != "__dummy_id"));
+        assert!(loaded.sources["whole_pushed"].columns.iter().all(|column| column.name != NO_ENTITY_KEY));
         let reads = loaded.service_reads("heats").unwrap();
         let names: Vec<String> = reads.iter().map(|read| format!("{}.{}", read.known_view, read.feature)).collect();
         assert_eq!(names, ["Origin.heat", "at_target.heat", "places.heat", "whole.x"]);
@@ -223,6 +234,10 @@ mod tests {
             "`heats` calls `places` `at.target`; here that is `at_target`",
             "`heats` calls the key `district` of `places` `x`; that is not carried over",
             "`heats` reads two views as `Origin`",
+            "`heats` reads `places` at version v3; the pin is not carried over, as a view is served in one version here, \
+             which is that one",
+            "`board` reads `stats` at version v2; the pin is not carried over, as a view is served in one version here, \
+             which is v0; declare v2",
             "`worth` is not carried over: its values are computed in Python",
             "`board` lacks `stats:picture`",
             "`board` lacks the features of `worth`",

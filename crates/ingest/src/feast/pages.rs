@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use mainspring_spec::{DataType, name_problem};
+use mainspring_spec::{DataType, NO_ENTITY_KEY, name_problem};
 
-use super::convert::{Converted, DUMMY_KEY, FileSource, ImportedView};
+use super::convert::{Converted, FileSource, ImportedView};
 use super::services::ImportedService;
 use crate::infer::sql_name;
 use crate::infer::yaml::{text, texts};
@@ -131,7 +131,7 @@ fn view(view: &ImportedView) -> String {
         let mut columns: Vec<String> =
             keys.iter().zip(view.entity.columns()).map(|(column, (key, _))| named(column, key)).collect();
         if view.entity.is_none() {
-            columns.push(format!("'' as {}", sql_name(DUMMY_KEY)));
+            columns.push(format!("'' as {}", sql_name(NO_ENTITY_KEY)));
         }
         let times = [named(event_time, &view.event_time), format!("{written} as {WRITTEN_AT}")];
         let features = features.iter().zip(&view.features).map(|(column, feature)| named(column, &feature.name));

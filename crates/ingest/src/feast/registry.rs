@@ -74,6 +74,14 @@ pub(super) struct Field {
 pub(super) struct FeatureView {
     #[prost(message, optional, tag = "1")]
     pub spec: Option<FeatureViewSpec>,
+    #[prost(message, optional, tag = "2")]
+    pub meta: Option<FeatureViewMeta>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct FeatureViewMeta {
+    #[prost(int32, tag = "4")]
+    pub current_version_number: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -206,4 +214,6 @@ pub(super) struct Projection {
     pub feature_view_name_alias: String,
     #[prost(map = "string, string", tag = "4")]
     pub join_key_map: HashMap<String, String>,
+    #[prost(int32, optional, tag = "10")]
+    pub version_tag: Option<i32>,
 }

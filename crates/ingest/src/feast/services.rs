@@ -56,9 +56,13 @@ impl Converter<'_> {
                 })
                 .collect();
             let keys: Vec<String> = known.entity.columns().iter().map(|(key, _)| key.clone()).collect();
+            let version = known.version;
             if carried.iter().all(|(_, feature)| feature.is_none()) {
                 self.lacks(service, projection, &carried);
                 continue;
+            }
+            if let Some(pinned) = projection.version_tag {
+                self.unpinned(service, projection, pinned, version);
             }
             let called = self.called(service, projection, &view);
             let projected = ImportedProjection { join_key_map: self.keys(service, projection, &keys), view };
@@ -101,6 +105,20 @@ impl Converter<'_> {
                 service.name, projection.feature_view_name
             ));
         }
+    }
+
+    /// Says that a service asks for one version of a view, and which it gets: there is one, and nothing holds it.
+    fn unpinned(&mut self, service: &FeatureServiceSpec, projection: &Projection, pinned: i32, carried: u32) {
+        let gets = if i64::from(pinned) == i64::from(carried) {
+            "which is that one until the view is changed".to_owned()
+        } else {
+            format!("which is v{carried}; declare v{pinned} as a view of its own where it is needed")
+        };
+        self.note(format!(
+            "feature service `{}` reads `{}` at version v{pinned}; the pin is not carried over, as a view is served in one \
+             version here, {gets}",
+            service.name, projection.feature_view_name
+        ));
     }
 
     /// What a service calls a view: the alias as clients know it, but for the point, which parts it from the feature.

@@ -4,6 +4,7 @@ use std::path::{Component, PathBuf};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use mainspring_objects::Bucket;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -96,20 +97,18 @@ pub async fn locate(path: &str, folder: &std::path::Path) -> Result<Vec<FileRef>
 type Place = (Arc<dyn ObjectStore>, String, String);
 
 fn remote(path: &str, scheme: &str) -> std::result::Result<Place, String> {
-    let (origin, rest) = match path.get(scheme.len() + 3..).and_then(|rest| rest.split_once('/')) {
-        Some((host, rest)) => (format!("{scheme}://{host}/"), rest.to_owned()),
-        None => (path.to_owned(), String::new()),
-    };
-    let url = object_store_url(&origin)?;
-    let (store, inner) = object_store::parse_url(&url)
-        .map_err(|error| format!("{error}; this build reads local paths and file:// URLs"))?;
-    let prefix = if inner.as_ref().is_empty() { String::new() } else { format!("{inner}/") };
-    let root = if scheme == "file" { String::from("/") } else { origin };
-    Ok((Arc::from(store), format!("{prefix}{rest}"), root))
-}
-
-fn object_store_url(text: &str) -> std::result::Result<url::Url, String> {
-    url::Url::parse(text).map_err(|error| error.to_string())
+    let (host, rest) = path.get(scheme.len() + 3..).and_then(|rest| rest.split_once('/')).unwrap_or_default();
+    let origin = format!("{scheme}://{host}/");
+    let url = url::Url::parse(&origin).map_err(|error| error.to_string())?;
+    match scheme {
+        _ if Bucket::is_named_by(&url) => {
+            let bucket = Bucket::open(&url).map_err(|error| error.to_string())?;
+            Ok((bucket.store(), rest.to_owned(), origin))
+        }
+        "file" if host.is_empty() => Ok((Arc::new(LocalFileSystem::new()), rest.to_owned(), String::from("/"))),
+        "file" => Err(format!("`{host}` is another machine; write file:/// with three slashes, or a path")),
+        _ => Err(format!("the scheme `{scheme}` is not built in; write a path, or s3://BUCKET/PATH")),
+    }
 }
 
 /// Takes `.` and `..` out without asking the file system, so that links stay as written.

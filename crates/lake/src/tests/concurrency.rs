@@ -40,8 +40,21 @@ async fn a_table_that_was_removed_and_made_anew_is_seen_as_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_that_race_all_land_and_none_twice() {
     let folder = tempfile::tempdir().unwrap();
+    race(&folder.path().join("lake").display().to_string(), folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_that_race_in_a_bucket_all_land_and_none_twice() {
+    let (Some(root), spill) = (bucket(), tempfile::tempdir().unwrap()) else { return };
+    race(&root, spill.path()).await;
+}
+
+/// Four writers that know nothing of each other, as four processes would, append to one table.
+async fn race(root: &str, folder: &Path) {
+    let spill = folder.join("spill");
     let mut writers = tokio::task::JoinSet::new();
-    for (writer, lake) in (0..4_i64).zip(strangers(folder.path(), 4).await) {
+    for writer in 0..4_i64 {
+        let lake = open_at(root, &spill).await;
         writers.spawn(async move {
             for sequence in 0..8 {
                 let first = writer * 100 + sequence;
@@ -53,7 +66,7 @@ async fn writers_that_race_all_land_and_none_twice() {
     }
     writers.join_all().await;
 
-    let lake = open(folder.path()).await;
+    let lake = open_at(root, &spill).await;
     let expected: Vec<_> = (0..4).flat_map(|w| (0..8).map(move |s| (w * 100 + s, "a".to_owned()))).collect();
     assert_eq!(contents(lake.read(&events(), At::Latest).await.unwrap()).await, expected);
     assert_eq!(lake.version(&events()).await.unwrap(), Some(31));

@@ -47,6 +47,12 @@ async fn memory_conforms() {
     conforms(|_| "memory://".into()).await;
 }
 
+#[tokio::test]
+async fn a_bucket_conforms() {
+    let Some(root) = bucket() else { return };
+    conforms(|number| format!("{root}/a lake {number}")).await;
+}
+
 async fn every_write_is_a_version_and_lands_once(lake: Lake) {
     let first = lake.append(&events(), stream(rows(0..10, "a")), id(1)).await.unwrap();
     let second = lake.append(&events(), stream(rows(10..30, "b")), id(2)).await.unwrap();

@@ -13,29 +13,36 @@ use super::*;
 const KILLS: u64 = 10;
 /// Rows of a batch: each is known by the number of its batch.
 const BATCH_ROWS: i64 = 300;
-const ROOT: &str = "MAINSPRING_TEST_CRASH_ROOT";
+const FOLDER: &str = "MAINSPRING_TEST_CRASH_FOLDER";
 const FIRST: &str = "MAINSPRING_TEST_CRASH_FIRST";
 
 fn batch(number: i64) -> SendableRecordBatchStream {
     stream(rows(number * BATCH_ROWS..(number + 1) * BATCH_ROWS, "a"))
 }
 
-/// Appends batches: a few in a folder of its own, or, as the writer to be killed, as many as it can.
-#[tokio::test]
-async fn appends_land_in_order() {
-    let own = tempfile::tempdir().unwrap();
-    let (root, first, last) = match (std::env::var(ROOT), std::env::var(FIRST)) {
-        (Ok(root), Ok(first)) => (root, first.parse().unwrap(), i64::MAX),
-        _ => (own.path().join("lake").display().to_string(), 0, 3),
-    };
-    let lake = open_at(&root, &own.path().join("spill")).await;
-
-    for number in first..last {
+/// Appends batches of these numbers, and says when each is acknowledged.
+async fn append(folder: &Path, numbers: std::ops::Range<i64>) -> Lake {
+    let lake = open(folder).await;
+    for number in numbers {
         let done = lake.append(&events(), batch(number), id(number)).await.unwrap();
         let mut out = std::io::stdout().lock();
         writeln!(out, "acknowledged {number} {}", done.replayed).unwrap();
         out.flush().unwrap();
     }
+    lake
+}
+
+/// Appends batches: a few in a folder of its own, or, as the writer to be killed, as many as it can. That one works in the
+/// folder of who kills it, since nobody would remove its own.
+#[tokio::test]
+async fn appends_land_in_order() {
+    if let (Ok(folder), Ok(first)) = (std::env::var(FOLDER), std::env::var(FIRST)) {
+        append(Path::new(&folder), first.parse().unwrap()..i64::MAX).await;
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+
+    let lake = append(folder.path(), 0..3).await;
 
     assert_eq!(count(lake.read(&events(), At::Latest).await.unwrap()).await, 3 * 300);
 }
@@ -43,13 +50,12 @@ async fn appends_land_in_order() {
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_acknowledged_and_lands_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("lake").display().to_string();
     let mut acknowledged: i64 = -1;
 
     for kill in 0..KILLS {
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::crash::appends_land_in_order", "--nocapture"])
-            .env(ROOT, &root)
+            .env(FOLDER, folder.path())
             .env(FIRST, acknowledged.max(0).to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -65,9 +71,13 @@ async fn a_killed_writer_loses_nothing_acknowledged_and_lands_nothing_twice() {
         tokio::time::sleep(Duration::from_millis(150 + kill * 37)).await;
         writer.kill().unwrap();
         writer.wait().unwrap();
-        acknowledged = acknowledged.max(reader.join().unwrap().unwrap_or(-1));
+        let last = reader.join().unwrap();
+        acknowledged = acknowledged.max(last.unwrap_or(-1));
+        let spill = folder.path().join("spill").join(writer.id().to_string());
+        assert!(last.is_none() || spill.exists(), "a writer leaves nothing outside of the folder of this test");
 
-        let lake = open_at(&root, &folder.path().join("spill")).await;
+        let lake = open(folder.path()).await;
+        assert!(!spill.exists(), "the next to open the lake clears up behind it");
         if !lake.exists(&events()).await.unwrap() {
             assert_eq!(acknowledged, -1);
             continue;
@@ -81,10 +91,10 @@ async fn a_killed_writer_loses_nothing_acknowledged_and_lands_nothing_twice() {
     }
 
     assert!(acknowledged >= 0, "no writer came so far as to be killed in the middle of its work");
-    let lake = open_at(&root, &folder.path().join("spill")).await;
+    let lake = open(folder.path()).await;
     let keep_none = MaintainOptions { keep: jiff::SignedDuration::ZERO, ..MaintainOptions::default() };
     lake.maintain(keep_none).await.unwrap();
-    let files = std::fs::read_dir(Path::new(&root).join("sources/events")).unwrap();
+    let files = std::fs::read_dir(folder.path().join("lake/sources/events")).unwrap();
     let left: Vec<_> = files.map(|file| file.unwrap().file_name()).filter(|name| name != "_delta_log").collect();
     assert_eq!(
         left.len() as u64,

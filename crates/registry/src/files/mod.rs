@@ -1,9 +1,10 @@
 //! Files that clients log: artifacts of runs and of logged models, under names that the client chose.
 //!
-//! They lie in an object store, by default a folder of this machine. A name from outside becomes a [`FilePath`] or is
+//! They lie in an object store: by default a folder of this machine, or a bucket. A name from outside becomes a [`FilePath`] or is
 //! refused; what is written streams through a bounded buffer, is on disk before it is acknowledged, and appears under its
 //! name whole or not at all. Nothing here ever opens what it stores.
 
+mod bucket;
 mod local;
 mod parts;
 mod path;
@@ -13,6 +14,7 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-pub use parts::{SentPart, UPLOAD_PARTS_MAX, UploadId};
+pub use bucket::SignedFile;
+pub use parts::{Begun, SentPart, UPLOAD_PARTS_MAX, UploadId};
 pub use path::{FilePath, FilePathError};
 pub use store::{FileInfo, FileRead, FileStore};

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use mainspring_objects::Bucket;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
@@ -19,7 +22,7 @@ use url::Url;
 use super::FilePath;
 use super::local::Folder;
 use super::path::{UPLOADS, decoded};
-use super::upload::UPLOADS_MAX;
+use super::upload::{UPLOADS_MAX, UPLOADS_TO_BUCKET_MAX};
 use crate::{Error, Result};
 
 /// The most entries of a folder that are listed: the answer is one JSON document.
@@ -32,6 +35,7 @@ const READ_BYTES: usize = 256 << 10;
 pub struct FileStore {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) folder: Option<Folder>,
+    pub(super) bucket: Option<Bucket>,
     pub(super) uploads: Arc<Semaphore>,
 }
 
@@ -53,7 +57,8 @@ pub struct FileRead {
 }
 
 impl FileStore {
-    /// Opens a folder of this machine, given as a path or a `file://` URL, or `memory:` for tests.
+    /// Opens a folder of this machine, given as a path or a `file://` URL; a bucket, as `s3://BUCKET/FOLDER`; or `memory:`
+    /// for tests. A bucket is asked for nothing yet.
     ///
     /// # Errors
     /// [`Error::FileRoot`] for a URL of a store that is not built in, or a folder that cannot be made.
@@ -61,6 +66,9 @@ impl FileStore {
         let refused = |reason: String| Error::FileRoot { root: root.into(), reason };
         let path = match Url::parse(root) {
             Ok(url) if url.scheme() == "memory" => return Ok(Self::in_memory()),
+            Ok(url) if Bucket::is_named_by(&url) => {
+                return Bucket::open(&url).map(Self::in_bucket).map_err(|error| refused(error.to_string()));
+            }
             Ok(url) if url.scheme() == "file" => {
                 url.to_file_path().map_err(|()| refused("the URL names no folder of this machine".into()))?
             }
@@ -74,17 +82,38 @@ impl FileStore {
         let store = LocalFileSystem::new_with_prefix(folder.root()).map_err(|error| refused(error.to_string()))?;
         // an artifact's folder is there as long as something is in it, as in any object store
         let store = store.with_automatic_cleanup(true);
-        Ok(Self::over(Arc::new(store), Some(folder)))
+        Ok(Self { folder: Some(folder), ..Self::over(Arc::new(store), UPLOADS_MAX) })
     }
 
     /// A store that lives as long as the process: for tests, and for a registry that takes no files.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::over(Arc::new(InMemory::new()), None)
+        Self::over(Arc::new(InMemory::new()), UPLOADS_MAX)
     }
 
-    fn over(store: Arc<dyn ObjectStore>, folder: Option<Folder>) -> Self {
-        Self { store, folder, uploads: Arc::new(Semaphore::new(UPLOADS_MAX)) }
+    fn in_bucket(bucket: Bucket) -> Self {
+        let store: Arc<dyn ObjectStore> = match bucket.folder().is_root() {
+            true => bucket.store(),
+            false => Arc::new(PrefixStore::new(bucket.store(), bucket.folder().clone())),
+        };
+        Self { bucket: Some(bucket), ..Self::over(store, UPLOADS_TO_BUCKET_MAX) }
+    }
+
+    fn over(store: Arc<dyn ObjectStore>, uploads: usize) -> Self {
+        Self { store, folder: None, bucket: None, uploads: Arc::new(Semaphore::new(uploads)) }
+    }
+
+    /// Asks a bucket for one thing, to see that it is there and lets us in; a folder was seen when it was opened.
+    ///
+    /// # Errors
+    /// When the bucket does not answer, is not there, or refuses us.
+    pub async fn reach(&self) -> Result<()> {
+        match self.bucket.is_some() {
+            false => Ok(()),
+            true => {
+                self.store.list(None).try_next().await.map(|_| ()).map_err(storage("looking for", &FilePath::root()))
+            }
+        }
     }
 
     /// The entries of a folder, by name; none for a folder that does not exist, or for a file.
@@ -149,11 +178,7 @@ impl FileStore {
     }
 
     /// Opens what lies under a key, or a part of it.
-    pub(super) async fn content_of(
-        &self,
-        key: &object_store::path::Path,
-        range: Option<GetRange>,
-    ) -> object_store::Result<FileRead> {
+    pub(super) async fn content_of(&self, key: &Path, range: Option<GetRange>) -> object_store::Result<FileRead> {
         let found = self.store.get_opts(key, GetOptions { range, ..GetOptions::default() }).await?;
         let Range { start, end } = found.range;
         let bytes = end - start;
@@ -238,7 +263,7 @@ impl FileStore {
 }
 
 /// Nothing of that name, or a name below a file.
-fn is_missing(error: &object_store::Error) -> bool {
+pub(super) fn is_missing(error: &object_store::Error) -> bool {
     if matches!(error, object_store::Error::NotFound { .. }) {
         return true;
     }

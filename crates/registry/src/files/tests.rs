@@ -1,4 +1,4 @@
-//! The file store on a folder and in memory.
+//! The file store on a folder, in memory and in a bucket.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-use super::{FilePath, FileStore, SentPart, UploadId};
+use super::{FilePath, FileStore, SentPart};
 use crate::Error;
 
 fn path(text: &str) -> FilePath {
@@ -61,7 +61,8 @@ async fn conforms(store: &FileStore) {
     assert_eq!(store.delete(&path("1/run/artifacts/deep")).await.unwrap(), 1);
     assert_eq!(store.delete(&path("1/run/artifacts/a.txt")).await.unwrap(), 1);
     assert_eq!(store.delete(&path("1/run/artifacts/a.txt")).await.unwrap(), 0);
-    assert_eq!(names(store, "1/run/artifacts").await, ["é"]);
+    assert!(names(store, "1/run/artifacts/deep").await.is_empty());
+    assert!(names(store, "1/run/artifacts").await.contains(&"é".to_owned()));
 
     put(store, "3/a", "before").await;
     let broken = stream::iter([Ok(Bytes::from_static(b"half")), Err("the line went dead")]);
@@ -75,12 +76,97 @@ async fn conforms(store: &FileStore) {
 #[tokio::test]
 async fn a_folder_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    conforms(&FileStore::open(&folder.path().join("files").display().to_string()).unwrap()).await;
+    let store = FileStore::open(&folder.path().join("files").display().to_string()).unwrap();
+    conforms(&store).await;
+    assert_eq!(names(&store, "1/run/artifacts").await, ["é"], "a folder goes with its last file");
 }
 
 #[tokio::test]
 async fn memory_conforms() {
     conforms(&FileStore::open("memory:").unwrap()).await;
+}
+
+/// A folder of its own in the bucket that `cargo xtask test` starts a server for; none without it.
+fn bucket() -> Option<FileStore> {
+    let Ok(root) = std::env::var("MAINSPRING_TEST_BUCKET") else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "MAINSPRING_TEST_BUCKET names no bucket: run `cargo xtask test rust`"
+        );
+        return None;
+    };
+    Some(FileStore::open(&format!("{root}/{}", uuid::Uuid::now_v7())).unwrap())
+}
+
+#[tokio::test]
+async fn a_bucket_conforms() {
+    let Some(store) = bucket() else { return };
+    store.reach().await.unwrap();
+    conforms(&store).await;
+}
+
+#[tokio::test]
+async fn a_large_file_goes_into_a_bucket_in_parts() {
+    let Some(store) = bucket() else { return };
+    let block = Bytes::from((0..300_007u32).map(|i| i as u8).collect::<Vec<u8>>());
+    let blocks: Vec<Result<Bytes, Infallible>> = vec![Ok(block.clone()); 70];
+
+    let written = store.write(&path("a/large"), stream::iter(blocks)).await.unwrap();
+
+    assert_eq!(written, 21_000_490);
+    assert!(store.read_whole(&path("a/large"), 1 << 30).await.unwrap() == block.repeat(70));
+}
+
+#[tokio::test]
+async fn a_bucket_takes_parts_itself_and_gives_files_to_whoever_has_the_address() {
+    let Some(store) = bucket() else { return };
+    let (name, client) = (path("a/é joined"), reqwest::Client::new());
+    let begun = store.begin_parts(&name, 2).await.unwrap();
+    let urls = begun.urls.unwrap();
+    let parts = [Bytes::from(vec![b'a'; 5 << 20]), Bytes::from_static(b"the end")];
+    let mut sent = vec![];
+    for (number, (url, part)) in (1..).zip(urls.into_iter().zip(&parts)) {
+        let answer = client.put(url).body(part.clone()).send().await.unwrap().error_for_status().unwrap();
+        let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+        sent.push(SentPart { number, tag });
+    }
+    let mut altered = sent.clone();
+    altered[1].tag = "\"0123\"".into();
+
+    let altered = store.join_parts(&begun.id, &name, &altered).await;
+    let lacking = store.join_parts(&begun.id, &name, &sent[1..]).await;
+    assert!(matches!(store.read(&name).await, Err(Error::NoFile(_))));
+    store.join_parts(&begun.id, &name, &sent).await.unwrap();
+
+    for refused in [altered, lacking] {
+        assert!(matches!(refused, Err(Error::Upload { .. })), "{refused:?}");
+    }
+    let minute = std::time::Duration::from_secs(60);
+    let signed = store.signed_download(&name, minute).await.unwrap().unwrap();
+    assert_eq!(signed.bytes, (5 << 20) + 7);
+    let range = client.get(signed.url.clone()).header("range", "bytes=5242880-").send().await.unwrap();
+    assert_eq!(range.text().await.unwrap(), "the end");
+    let mut other = signed.url;
+    other.set_path("/mainspring/a/other");
+    assert_eq!(client.get(other).send().await.unwrap().status(), 403);
+    assert!(matches!(store.signed_download(&path("a/b"), minute).await, Err(Error::NoFile(_))));
+    let url = store.signed_upload(&path("a/sent"), minute).await.unwrap().unwrap();
+    client.put(url).body("by the client").send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(get(&store, "a/sent").await.unwrap(), "by the client");
+
+    let given_up = store.begin_parts(&name, 1).await.unwrap().id;
+    store.drop_parts(&given_up, &name).await.unwrap();
+    store.drop_parts(&given_up, &name).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_told_of_and_not_waited_for() {
+    let Some(_) = bucket() else { return };
+    let store = FileStore::open("s3://no-such-bucket/files").unwrap();
+
+    let reached = store.reach().await.unwrap_err().to_string();
+
+    assert!(reached.contains("no-such-bucket"), "{reached}");
 }
 
 #[tokio::test]
@@ -108,29 +194,30 @@ async fn many_parts_become_one_file_and_leave_nothing_behind() {
 async fn parts_are_joined_in_their_order_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let store = FileStore::open(&folder.path().display().to_string()).unwrap();
-    let (id, name) = (UploadId::new(), path("a/joined"));
+    let name = path("a/joined");
+    let id = store.begin_parts(&name, 3).await.unwrap().id;
     let mut sent = vec![];
     for number in [3, 1, 2] {
-        let tag = store.write_part(id, number, &name, content(&format!("part {number};"))).await.unwrap();
+        let tag = store.write_part(&id, number, &name, content(&format!("part {number};"))).await.unwrap();
         sent.push(SentPart { number, tag });
     }
 
-    let unordered = store.join_parts(id, &name, &sent).await;
+    let unordered = store.join_parts(&id, &name, &sent).await;
     sent.sort_by_key(|part| part.number);
     let mut altered = sent.clone();
     altered[1].tag = "ff".into();
-    let altered = store.join_parts(id, &name, &altered).await;
+    let altered = store.join_parts(&id, &name, &altered).await;
     let missing = SentPart { number: 4, tag: "7".into() };
-    let missing = store.join_parts(id, &name, &[&sent[..], &[missing]].concat()).await;
+    let missing = store.join_parts(&id, &name, &[&sent[..], &[missing]].concat()).await;
     assert!(store.read(&name).await.is_err());
-    assert_eq!(store.join_parts(id, &name, &sent).await.unwrap(), 21);
+    store.join_parts(&id, &name, &sent).await.unwrap();
 
     assert_eq!(get(&store, "a/joined").await.unwrap(), "part 1;part 2;part 3;");
-    for refused in [unordered, altered, missing, store.join_parts(id, &name, &sent).await] {
+    for refused in [unordered, altered, missing, store.join_parts(&id, &name, &sent).await] {
         assert!(matches!(refused, Err(Error::Upload { .. })), "{refused:?}");
     }
-    assert!(store.write_part(id, 0, &name, content("x")).await.is_err());
-    assert!(store.write_part(id, 10_001, &name, content("x")).await.is_err());
+    assert!(store.write_part(&id, 0, &name, content("x")).await.is_err());
+    assert!(store.write_part(&id, 10_001, &name, content("x")).await.is_err());
     assert_eq!(names(&store, "").await, ["a"]);
     let uploads = std::fs::read_dir(folder.path().join(".uploads"));
     assert!(uploads.is_err() || uploads.unwrap().count() == 0, "parts are cleared away");

@@ -1,15 +1,17 @@
 //! Writing: a stream from outside becomes a file, whole or not at all.
 //!
 //! Arithmetic: an upload holds at most [`PARTS_AT_ONCE`] + 1 parts, so 16 uploads at once hold 48 MB on a folder of this
-//! machine and 384 MB on a remote store, whose parts must be larger.
+//! machine, and 6 to a bucket, whose parts must be larger, 144 MB.
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use object_store::ObjectStoreExt;
+use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, WriteMultipart};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::path::UPLOADS;
@@ -19,6 +21,8 @@ use crate::{Error, Result};
 
 /// Uploads under way at once; further ones wait, and their senders with them.
 pub(super) const UPLOADS_MAX: usize = 16;
+/// The same to a bucket.
+pub(super) const UPLOADS_TO_BUCKET_MAX: usize = 6;
 /// How long an upload waits for its turn before it is told to come again.
 const TURN_MAX: Duration = Duration::from_secs(60);
 /// How long nothing may arrive before an upload is given up.
@@ -27,9 +31,9 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const PARTS_AT_ONCE: usize = 2;
 /// The size of a part on this machine's disk.
 const LOCAL_PART_BYTES: usize = 1 << 20;
-/// The size of a part on a remote store, which takes none below 5 MiB and at most 10,000.
-const REMOTE_PART_BYTES: usize = 8 << 20;
-/// The largest file: 8,192 parts of a remote store.
+/// The size of a part in a bucket, which takes none below 5 MiB and at most 10,000. What is smaller is one request.
+const BUCKET_PART_BYTES: usize = 8 << 20;
+/// The largest file: 8,192 parts of a bucket.
 const FILE_BYTES_MAX: u64 = 64 << 30;
 
 impl FileStore {
@@ -51,6 +55,7 @@ impl FileStore {
         self.refuse_links(path).await?;
         let _turn = self.turn().await?;
         match &self.folder {
+            // appears under its name when it is whole, by the promise of such a store
             None => self.stream_to(&path.key()?, path, content).await,
             Some(folder) => {
                 let staged = Path::from(UPLOADS).join(uuid::Uuid::now_v7().to_string());
@@ -96,16 +101,16 @@ impl FileStore {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Display,
     {
-        let part_bytes = if self.folder.is_some() { LOCAL_PART_BYTES } else { REMOTE_PART_BYTES };
-        let upload = self.store.put_multipart(key).await.map_err(storage("writing", path))?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, part_bytes);
+        let part_bytes = if self.bucket.is_some() { BUCKET_PART_BYTES } else { LOCAL_PART_BYTES };
+        let writer = BufWriter::with_capacity(self.store.clone(), key.clone(), part_bytes);
+        let mut writing = Writing(Some(writer.with_max_concurrency(PARTS_AT_ONCE)));
         let mut bytes = 0u64;
         let fault = loop {
             let part = match tokio::time::timeout(IDLE_MAX, content.next()).await {
                 Err(_) => {
                     break Error::Upload { path: path.to_string(), reason: "nothing arrived for a minute".into() };
                 }
-                Ok(None) => return writer.finish().await.map(|_| bytes).map_err(storage("writing", path)),
+                Ok(None) => return writing.finish().await.map(|()| bytes).map_err(failed("writing", path)),
                 Ok(Some(Err(error))) => break Error::Upload { path: path.to_string(), reason: error.to_string() },
                 Ok(Some(Ok(part))) => part,
             };
@@ -113,16 +118,52 @@ impl FileStore {
             if bytes > FILE_BYTES_MAX {
                 break Error::TooLarge { name: path.to_string(), bytes, most: FILE_BYTES_MAX };
             }
-            if let Err(error) = writer.wait_for_capacity(PARTS_AT_ONCE).await {
-                break storage("writing", path)(error);
+            if let Err(error) = writing.write(&part).await {
+                break failed("writing", path)(error);
             }
-            // copied into the part, so that no small slice keeps a large network buffer alive
-            writer.write(&part);
         };
-        if let Err(error) = writer.abort().await {
+        if let Err(error) = writing.give_up().await {
             tracing::warn!(%error, %path, "an upload that failed could not be cleared away");
         }
         Err(fault)
+    }
+}
+
+/// A file being written. When whoever writes it goes away, as a request does whose client hung up, its parts do too.
+struct Writing(Option<BufWriter>);
+
+impl Writing {
+    /// Takes a copy, so that no small slice keeps a large network buffer alive; waits when enough is on its way.
+    async fn write(&mut self, part: &[u8]) -> std::io::Result<()> {
+        match &mut self.0 {
+            Some(writer) => writer.write_all(part).await,
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    async fn finish(mut self) -> std::io::Result<()> {
+        match self.0.take() {
+            Some(mut writer) => writer.shutdown().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn give_up(mut self) -> object_store::Result<()> {
+        match self.0.take() {
+            Some(mut writer) => writer.abort().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let (Some(mut writer), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) else { return };
+        runtime.spawn(async move {
+            if let Err(error) = writer.abort().await {
+                tracing::warn!(%error, "an upload that nobody waits for could not be cleared away");
+            }
+        });
     }
 }
 

@@ -116,8 +116,7 @@ pub fn runs_table(runs: &[RunView], experiments: &BTreeMap<String, ExperimentSee
             status(run.status),
             Cell::maybe(run.version, Cell::count),
         ];
-        cells
-            .extend(named.iter().map(|metric| Cell::maybe(run.metrics.get(*metric), |value| measured(metric, *value))));
+        cells.extend(named.iter().map(|metric| Cell::maybe(view.last(metric), |value| measured(metric, value))));
         cells.extend([
             Cell::Time(run.started_at),
             Cell::maybe(view.seconds, Cell::span),
@@ -135,8 +134,8 @@ pub fn runs_table(runs: &[RunView], experiments: &BTreeMap<String, ExperimentSee
 /// The metrics that a list of runs shows: the usual ones, then those that most runs have.
 fn listed_metrics(runs: &[RunView]) -> Vec<&str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for metric in runs.iter().flat_map(|run| run.run.metrics.keys()) {
-        *counts.entry(metric.as_str()).or_default() += 1;
+    for metric in runs.iter().flat_map(RunView::measured) {
+        *counts.entry(metric).or_default() += 1;
     }
     let mut named: Vec<&str> = HEADLINES.into_iter().filter(|metric| counts.remove(metric).is_some()).collect();
     let mut others: Vec<(&str, usize)> = counts.into_iter().collect();
@@ -147,9 +146,14 @@ fn listed_metrics(runs: &[RunView]) -> Vec<&str> {
     named
 }
 
-/// A metric's value: with four decimals where its size is known, else with the digits that matter.
+/// A metric's value: with four decimals where its size is known, else with the digits that matter, or by its name.
 fn measured(metric: &str, value: f64) -> Cell {
-    if HEADLINES.contains(&metric) { Cell::decimal(value, 4) } else { Cell::figure(value) }
+    if HEADLINES.contains(&metric) { decimal(value) } else { Cell::Number(words::measured(value), value) }
+}
+
+/// A value with four decimals, or by its name when it is no finite number.
+fn decimal(value: f64) -> Cell {
+    if value.is_finite() { Cell::decimal(value, 4) } else { Cell::Number(words::measured(value), value) }
 }
 
 /// What a run is called: by its name, by the model it trained, else by the end of its identifier.
@@ -173,16 +177,15 @@ fn status(status: RunStatus) -> Cell {
 }
 
 /// Runs side by side: what differs first.
-fn comparison(page: Page, runs: &[RunDetail]) -> Page {
+pub fn comparison(page: Page, runs: &[RunDetail]) -> Page {
     let headings = || {
         let name = Heading { name: String::new(), is_number: false };
         let runs = runs.iter().map(|run| Heading { name: short(&run.view.run.id), is_number: true });
         std::iter::once(name).chain(runs).collect::<Vec<_>>()
     };
-    let metrics: BTreeSet<&String> = runs.iter().flat_map(|run| run.view.run.metrics.keys()).collect();
+    let metrics: BTreeSet<&str> = runs.iter().flat_map(|run| run.view.measured()).collect();
     let metrics = metrics.into_iter().map(|metric| {
-        let values = runs.iter().map(|run| run.view.run.metrics.get(metric));
-        let cells = values.map(|value| Cell::maybe(value, |value| Cell::decimal(*value, 4)));
+        let cells = runs.iter().map(|run| Cell::maybe(run.view.last(metric), decimal));
         std::iter::once(Cell::text(words::metric_name(metric))).chain(cells).collect()
     });
     let params: BTreeSet<&String> = runs.iter().flat_map(|run| run.view.run.params.keys()).collect();
@@ -293,8 +296,9 @@ fn last_values(detail: &RunDetail) -> BTreeMap<&str, (f64, Option<i64>)> {
         let curve = detail.curves.iter().find(|curve| curve.key == metric);
         curve.and_then(|curve| curve.points.last()).map(|(step, _)| *step)
     };
-    let finite = detail.view.run.metrics.iter().map(|(metric, value)| (metric.as_str(), (*value, step(metric))));
-    let others = detail.not_finite.iter().map(|(metric, (step, value))| (metric.as_str(), (*value, Some(*step))));
+    let RunView { run, not_finite, .. } = &detail.view;
+    let finite = run.metrics.iter().map(|(metric, value)| (metric.as_str(), (*value, step(metric))));
+    let others = not_finite.iter().map(|(metric, last)| (metric.as_str(), (last.value, Some(last.step))));
     finite.chain(others).collect()
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::page::{Block, Document, Frame, Page};
 use super::{overview, runs, words};
-use crate::views::{Curve, ExperimentSeen, Overview, RunAround, RunDetail, RunView};
+use crate::views::{Curve, ExperimentSeen, NotFinite, Overview, RunAround, RunDetail, RunView};
 
 fn shown(page: Page) -> String {
     let frame = Frame { project: "empty".into(), principal: "user:local".into(), pages: vec![] };
@@ -70,6 +70,14 @@ fn clients_run() -> Run {
     serde_json::from_value(document).unwrap()
 }
 
+/// The same, of which two metrics are no finite numbers.
+fn diverged_run() -> RunView {
+    let last =
+        [("loss", NotFinite { value: f64::NAN, step: 7 }), ("norm", NotFinite { value: f64::INFINITY, step: 9 })];
+    let not_finite = last.map(|(metric, last)| (metric.to_owned(), last)).into();
+    RunView { not_finite, ..clients_run().into() }
+}
+
 fn clients_experiment() -> ExperimentSeen {
     ExperimentSeen { key: "28".into(), name: "owls <at> night".into(), number: Some(28) }
 }
@@ -97,9 +105,7 @@ fn the_page_of_a_clients_run_shows_all_that_was_logged() {
         models_made: vec![(model, 3)],
     };
     let curves = vec![Curve { key: "my_score".into(), points: vec![(1, 0.5), (12, 0.4567)] }];
-    let not_finite = [("loss", (7_i64, f64::NAN)), ("norm", (9, f64::INFINITY))];
-    let not_finite = not_finite.map(|(metric, last)| (metric.to_owned(), last)).into();
-    let detail = RunDetail { view: clients_run().into(), curves, evaluation: None, not_finite };
+    let detail = RunDetail { view: diverged_run(), curves, evaluation: None };
 
     let text = shown(runs::page(&detail, &around, &BTreeSet::new()));
 
@@ -144,4 +150,23 @@ fn the_list_of_runs_shows_names_and_any_metric() {
     for there in ["brave-owl-7", "owls &#60;at&#62; night", "my score", "0.4567", "accuracy"] {
         assert!(text.contains(there), "{there:?} is not in\n{text}");
     }
+}
+
+#[test]
+fn metrics_that_are_no_finite_numbers_are_in_lists_comparisons_and_json() {
+    let detail = |view| RunDetail { view, curves: vec![], evaluation: None };
+    let experiments = BTreeMap::new();
+
+    let listed = Block::Table(runs::runs_table(&[diverged_run()], &experiments)).render().unwrap();
+    let compared = shown(runs::comparison(Page::new("", ""), &[detail(diverged_run()), detail(clients_run().into())]));
+    let sent = serde_json::to_value(detail(diverged_run())).unwrap();
+
+    for text in [&listed, &compared] {
+        for there in ["loss", "NaN", "norm", "∞", "0.4567"] {
+            assert!(text.contains(there), "{there:?} is not in\n{text}");
+        }
+    }
+    let last = json!({ "loss": { "value": "NaN", "step": 7 }, "norm": { "value": "Infinity", "step": 9 } });
+    assert_eq!(sent["not_finite"], last);
+    assert_eq!(serde_json::to_value(diverged_run()).unwrap()["not_finite"], last, "in lists as of one run");
 }

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mainspring_catalog::Principal;
@@ -22,6 +23,9 @@ mod testing;
 /// Decides whether somebody may do something (`endpoint.predict`, `endpoint.read`) to an endpoint.
 pub type Gate = Arc<dyn Fn(&Principal, &'static str, &str) -> Result<(), Denied> + Send + Sync>;
 
+/// Leaves in the audit log that somebody was denied a prediction.
+pub type Record = Arc<dyn Fn(Denied) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// What the faces of inference share. Both expect the guard of the port before them, which names the
 /// [`Caller`](crate::http::Caller) in the request's extensions; a request without one is refused.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub struct Served {
     pub engine: Arc<ServeEngine>,
     /// Decides.
     pub gate: Gate,
+    /// Writes down who was denied.
+    pub record: Record,
 }
 
 /// Why a request for a prediction fails, before a face puts it into its own words.
@@ -66,6 +72,23 @@ impl Served {
         let caller = caller.ok_or(Refusal::Unauthenticated)?;
         (self.gate)(caller, action, name)?;
         Ok(self.engine.endpoint(name)?)
+    }
+
+    /// The endpoint, if the caller may have predictions of it. A caller who may not is written down, when there is such an
+    /// endpoint: names that somebody tries out would fill the log.
+    pub(crate) async fn endpoint_to_predict(
+        &self,
+        caller: Option<&Principal>,
+        name: &str,
+    ) -> Result<Arc<Endpoint>, Refusal> {
+        let denied = match self.endpoint(caller, "endpoint.predict", name) {
+            Err(Refusal::Denied(denied)) => denied,
+            found => return found,
+        };
+        if self.engine.endpoint(name).is_ok() {
+            (self.record)(denied.clone()).await;
+        }
+        Err(denied.into())
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::{Extension, Router};
+use futures::FutureExt;
 use mainspring_catalog::Principal;
 use mainspring_features::Value;
 use mainspring_govern::{Denied, Resource};
@@ -15,10 +16,11 @@ use mainspring_serve::{
     SinkError,
 };
 use mainspring_spec::{self as spec, DataType, InputRef, Task};
+use parking_lot::Mutex;
 use serde_json::Value as Json;
 use tower::ServiceExt;
 
-use super::{Gate, Served};
+use super::{Gate, Record, Served};
 use crate::http::Caller;
 
 struct Nowhere;
@@ -115,11 +117,14 @@ pub(super) fn declared(name: &str, change: impl FnOnce(&mut spec::Endpoint)) -> 
 pub(super) struct Faces {
     pub(super) engine: Arc<ServeEngine>,
     served: Served,
+    denied: Arc<Mutex<Vec<Denied>>>,
 }
 
 pub(super) async fn faces() -> Faces {
     let engine = ServeEngine::new(ServeConfig::default(), Arc::new(Nowhere));
-    let faces = Faces { served: Served { engine: Arc::clone(&engine), gate: gate() }, engine };
+    let denied = Arc::default();
+    let served = Served { engine: Arc::clone(&engine), gate: gate(), record: record(&denied) };
+    let faces = Faces { engine, served, denied };
     faces.deploy_fare(declared("fare", |_| {})).await;
     let fields = vec![RequestField { name: "flight".into(), data_type: DataType::String, required: false }];
     let plan = Plan::new(fields, vec![], vec![]);
@@ -141,7 +146,21 @@ fn gate() -> Gate {
     })
 }
 
+fn record(kept: &Arc<Mutex<Vec<Denied>>>) -> Record {
+    let kept = Arc::clone(kept);
+    Arc::new(move |denied: Denied| {
+        kept.lock().push(denied);
+        std::future::ready(()).boxed()
+    })
+}
+
 impl Faces {
+    /// Who was denied what since this was asked last, as it was written down.
+    pub(super) fn take_denied(&self) -> Vec<String> {
+        let denied = std::mem::take(&mut *self.denied.lock());
+        denied.iter().map(|it| format!("{} {} {}", it.principal, it.action, it.resource)).collect()
+    }
+
     pub(super) async fn deploy_fare(&self, declared: spec::Endpoint) {
         self.engine.deploy(declared, &fare_model(), 3, fare_plan(), Some(Arc::new(Calm))).await.unwrap();
     }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use mainspring_catalog::{Change, Principal};
-use mainspring_govern::{Resource, Unauthenticated};
+use mainspring_catalog::{Catalog, Change, Principal};
+use mainspring_govern::{Denied, Resource, Unauthenticated};
 
 use crate::app::App;
 use crate::http::Problem;
@@ -27,12 +27,18 @@ impl Caller {
         let resource = Resource::new(kind, name);
         let Err(denied) = app.layers().authorizer.check(&self.principal, action, &resource) else { return Ok(()) };
         if !action.ends_with(".read") {
-            let attempt = Change::new(&self.principal, action, resource.to_string()).denied();
-            if let Err(error) = app.catalog.commit(attempt).await {
-                tracing::error!(%error, action, "a denied attempt could not be audited");
-            }
+            record_denied(&app.catalog, &denied).await;
         }
         Err(Problem::forbidden(denied.to_string()))
+    }
+}
+
+/// Leaves an entry in the audit log of an attempt that the policy denied.
+pub(super) async fn record_denied(catalog: &Catalog, denied: &Denied) {
+    let Denied { principal, action, resource, .. } = denied;
+    let attempt = Change::new(principal, &**action, resource.to_string()).denied();
+    if let Err(error) = catalog.commit(attempt).await {
+        tracing::error!(%error, %action, "a denied attempt could not be audited");
     }
 }
 

@@ -255,7 +255,7 @@ async fn planned(reader: Arc<Reader>, text: &str, parameters: Option<&Parameters
     let functions: Vec<String> = session.state_ref().read().table_functions().keys().cloned().collect();
     session.register_catalog(name, Arc::new(ReaderCatalog::new(reader.clone(), functions)));
     let state = session.state();
-    let statement = statement::parse(text)?;
+    let statement = mainspring_lake::described(statement::parse(text)?);
     let explained = |error: Error| reader.explained(error);
     let plan = state.statement_to_plan(statement).await.map_err(|error| explained(error.into()))?;
     statement::check_plan(&plan)?;

@@ -41,7 +41,8 @@ pub use monitors::{MonitorDetail, MonitorView, WindowView, monitor, monitors, re
 pub use overview::{Overview, overview};
 pub use page::Page;
 pub use runs::{
-    Curve, ExperimentSeen, RunAround, RunDetail, RunView, experiment, experiment_asked, run, run_around, runs,
+    Curve, ExperimentSeen, NotFinite, RunAround, RunDetail, RunView, experiment, experiment_asked, run, run_around,
+    runs,
 };
 pub use sources::{FileView, SourceView, files, sources};
 pub use tables::{ColumnLine, Personal, QuarantinedRow, TableDetail, TableView, VersionLine, table, tables};

@@ -1,12 +1,14 @@
 //! Training runs: parameters, metrics, curves, evaluation.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use mainspring_registry::{
-    Dataset, DatasetInput, Error as RegistryError, Evaluation, FilePath, LoggedModel, Origin, Run, RunStatus, Stage,
+    Dataset, DatasetInput, Error as RegistryError, Evaluation, FilePath, LoggedModel, Origin, Point, Run, RunRow,
+    Stage, Tracking,
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Look, Page, Result};
 
@@ -27,12 +29,57 @@ pub struct RunView {
     pub run: Run,
     /// How long it took, in seconds; none while it is under way.
     pub seconds: Option<f64>,
+    /// The metrics whose last value is no finite number, which `metrics` cannot hold.
+    pub not_finite: BTreeMap<String, NotFinite>,
+}
+
+/// The last value of a metric, when it is no finite number. JSON has no numbers for these.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct NotFinite {
+    /// Its name: `NaN`, `Infinity` or `-Infinity`.
+    #[serde(serialize_with = "by_name")]
+    #[schemars(with = "String")]
+    pub value: f64,
+    /// The step it was logged at.
+    pub step: i64,
+}
+
+/// Writes what is no finite number as JavaScript and Python's `json` call it.
+fn by_name<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match *value {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
+    })
 }
 
 impl From<Run> for RunView {
     fn from(run: Run) -> Self {
         let seconds = run.ended_at.map(|ended| ended.duration_since(run.started_at).as_secs_f64());
-        Self { run, seconds }
+        Self { run, seconds, not_finite: BTreeMap::new() }
+    }
+}
+
+impl RunView {
+    /// The last value of a metric, also when it is no finite number.
+    pub fn last(&self, metric: &str) -> Option<f64> {
+        let not_finite = self.not_finite.get(metric).map(|last| last.value);
+        not_finite.or_else(|| self.run.metrics.get(metric).copied())
+    }
+
+    /// The metrics that have a last value.
+    pub fn measured(&self) -> impl Iterator<Item = &str> {
+        self.run.metrics.keys().chain(self.not_finite.keys()).map(String::as_str)
+    }
+
+    /// Takes what a metric was last, which the record of a client's run has as of when it ended, and finite numbers alone.
+    fn take_last(&mut self, metric: &str, last: Point) {
+        if last.value.is_finite() {
+            self.run.metrics.insert(metric.to_owned(), last.value);
+        } else {
+            self.run.metrics.remove(metric);
+            self.not_finite.insert(metric.to_owned(), NotFinite { value: last.value, step: last.step });
+        }
     }
 }
 
@@ -52,30 +99,27 @@ pub async fn runs(look: &Look, experiment: Option<&str>, page: &Page) -> Result<
             break;
         }
     }
-    for view in &mut there {
-        add_latest(look, &mut view.run).await?;
+    // another verb than `serve` has no points
+    let Ok(tracking) = look.registry.tracking() else { return Ok(there) };
+    for view in there.iter_mut().filter(|view| view.run.origin == Origin::Client) {
+        let Some(row) = tracked(tracking, &view.run.id).await? else { continue };
+        for (key, point) in tracking.named_metrics(&row) {
+            view.take_last(&key, point);
+        }
     }
     Ok(there)
 }
 
-/// Adds what a client has logged by now to the record of its run, which is written when the run ends.
-async fn add_latest(look: &Look, run: &mut Run) -> Result<()> {
-    let has_ended = matches!(run.status, RunStatus::Succeeded | RunStatus::Failed | RunStatus::Interrupted);
-    if run.origin != Origin::Client || has_ended {
-        return Ok(());
+/// A client's run as it is tracked, if it is there.
+async fn tracked(tracking: &Tracking, id: &str) -> Result<Option<Arc<RunRow>>> {
+    // clients' runs are written by this process, so that what it has in memory is up to date: a list asks for many
+    match tracking.active_run(id).await {
+        Ok(row) => Ok(Some(row)),
+        Err(RegistryError::NoRun(_)) => Ok(None),
+        // with its experiment
+        Err(RegistryError::RunDeleted(_)) => Ok(Some(tracking.run(id).await?)),
+        Err(error) => Err(error.into()),
     }
-    // another verb than `serve` has no points
-    let Ok(tracking) = look.registry.tracking() else { return Ok(()) };
-    let row = match tracking.run(&run.id).await {
-        Err(RegistryError::NoRun(_)) => return Ok(()),
-        row => row?,
-    };
-    for (key, point) in tracking.named_metrics(&row) {
-        if point.value.is_finite() {
-            run.metrics.insert(key.to_string(), point.value);
-        }
-    }
-    Ok(())
 }
 
 /// An experiment, as runs show it.
@@ -226,9 +270,6 @@ pub struct RunDetail {
     pub curves: Vec<Curve>,
     /// How good its model is, once it ended well.
     pub evaluation: Option<Evaluation>,
-    /// Step and value of the metrics whose last value is no finite number. JSON has none of these.
-    #[serde(skip)]
-    pub not_finite: BTreeMap<String, (i64, f64)>,
 }
 
 /// A run with curves and evaluation.
@@ -236,29 +277,20 @@ pub struct RunDetail {
 /// # Errors
 /// When there is no such run.
 pub async fn run(look: &Look, id: &str) -> Result<RunDetail> {
-    let mut run = look.registry.run(id).await?;
+    let mut view = RunView::from(look.registry.run(id).await?);
     let mut curves: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
     for metric in look.registry.metrics(id, None).await? {
         curves.entry(metric.key).or_default().push((metric.step, metric.value));
     }
-    let mut not_finite = BTreeMap::new();
     for (key, points) in look.registry.curves(id, CURVE_POINTS_MAX).await? {
-        // while a client's run goes on, what it has logged last is not in its record yet
-        match points.last() {
-            Some(last) if last.value.is_finite() => {
-                run.metrics.insert(key.to_string(), last.value);
-            }
-            Some(last) => {
-                run.metrics.remove(&*key);
-                not_finite.insert(key.to_string(), (last.step, last.value));
-            }
-            None => {}
+        if let Some(last) = points.last() {
+            view.take_last(&key, *last);
         }
         let finite = points.into_iter().filter(|point| point.value.is_finite());
         curves.insert(key.to_string(), finite.map(|point| (point.step, point.value)).collect());
     }
     Ok(RunDetail {
-        view: run.into(),
+        view,
         // a metric of one point is a number, not a curve
         curves: curves
             .into_iter()
@@ -266,6 +298,5 @@ pub async fn run(look: &Look, id: &str) -> Result<RunDetail> {
             .map(|(key, points)| Curve { key, points })
             .collect(),
         evaluation: look.registry.evaluation(id).await?,
-        not_finite,
     })
 }

@@ -30,13 +30,14 @@ pub(super) fn check(context: &mut Context<'_>) {
 fn check_target(context: &mut Context<'_>, object: &ObjectRef, name: &str, target: &Target) {
     let urls = [
         ("catalog", &target.catalog, &["sqlite:"][..], "write `sqlite:PATH`"),
-        ("lake", &target.lake, &["file://"], "write a path or a `file://` URL"),
+        ("lake", &target.lake, &["file://", "s3://"], "write a path, or `s3://BUCKET/FOLDER`"),
+        ("files", &target.files, &["file://", "s3://"], "write a path, or `s3://BUCKET/FOLDER`"),
         ("online", &target.online, &["fjall:"], "write `fjall:PATH`"),
     ];
     for (key, url, schemes, help) in urls {
         let Some(url) = url else { continue };
         let path: Path<'_> = &["targets".into(), name.into(), key.into()];
-        let has_scheme = url.contains("://") || key != "lake";
+        let has_scheme = url.contains("://") || !["lake", "files"].contains(&key);
         if has_scheme && !schemes.iter().any(|scheme| url.starts_with(scheme)) {
             let message = format!("{} is not a place this version can keep the {key} in", quote(url));
             context.report(object, path, "unknown_url", message, help);

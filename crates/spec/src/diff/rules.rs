@@ -67,7 +67,7 @@ fn told(class: ChangeClass, reason: &str) -> Verdict {
 
 fn project(path: &[&str]) -> Verdict {
     match path {
-        ["targets", _, "catalog" | "lake" | "online"] => {
+        ["targets", _, "catalog" | "lake" | "files" | "online"] => {
             told(Breaking, "what is kept at the old place is not moved to the new one")
         }
         ["targets", ..] => told(MetadataOnly, "takes effect at the next start"),

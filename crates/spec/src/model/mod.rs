@@ -1,6 +1,7 @@
 //! The typed declarations. Each file is one kind of object; the YAML a user writes has exactly these keys.
 
 mod endpoint;
+mod feast;
 mod feature;
 mod monitor;
 mod predictor;
@@ -10,6 +11,7 @@ mod types;
 mod workflow;
 
 pub use endpoint::*;
+pub use feast::*;
 pub use feature::*;
 pub use monitor::*;
 pub use predictor::*;

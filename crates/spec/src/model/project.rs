@@ -30,9 +30,9 @@ pub struct ProjectFile {
 pub struct Target {
     /// The metadata database, `sqlite:PATH`.
     pub catalog: Option<String>,
-    /// Where tables lie, a path or `file://` URL.
+    /// Where tables lie: a path, or `s3://BUCKET/FOLDER`.
     pub lake: Option<String>,
-    /// Where the files lie that clients log, a path or `file://` URL.
+    /// Where the files lie that clients log: a path, or `s3://BUCKET/FOLDER`.
     pub files: Option<String>,
     /// Whether webhooks may be sent to this machine and to private addresses. By default only to public ones.
     #[serde(default)]

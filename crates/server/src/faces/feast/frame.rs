@@ -19,8 +19,10 @@ const EVENT_TIMESTAMP: &str = "event_timestamp";
 /// See [`EVENT_TIMESTAMP`].
 const CREATED: &str = "created";
 
-/// How the SDK writes a time that is not there.
+/// How pandas writes a time that is not there.
 const NO_TIME: &str = "NaT";
+/// How the SDK writes one among others that are there (`NULL_TIMESTAMP_INT_VALUE`): numpy's `NaT` as a number.
+const NO_TIME_NUMBER: i64 = i64::MIN;
 
 /// Columns of values by name, in the order of the body, all of one length.
 #[derive(Debug)]
@@ -125,6 +127,7 @@ impl Cell<'_> {
     fn to_value(&self, data_type: DataType) -> Option<Value> {
         match (self, data_type) {
             (Self::Plain(EntityValue::Text(text)), DataType::Timestamp) if text == NO_TIME => Some(Value::Null),
+            (Self::Plain(EntityValue::Int(NO_TIME_NUMBER)), DataType::Timestamp) => Some(Value::Null),
             (Self::Plain(value), data_type) => value.to_value(data_type),
             (Self::Json(text), DataType::String) => Some(Value::Text(text.as_str().into())),
             (Self::Json(_), _) => None,
@@ -251,5 +254,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Cell<'a> {
             }
         }
         deserializer.deserialize_any(One)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_is_not_there_is_null_however_it_is_written() {
+        let body = r#"{"joined": [null, "NaT", -9223372036854775808, 1]}"#;
+        let Frame(columns) = serde_json::from_str(body).unwrap();
+        let (_, cells) = &columns[0];
+
+        let times: Vec<Option<Value>> = cells.iter().map(|cell| cell.to_value(DataType::Timestamp)).collect();
+
+        assert!(times[..3].iter().all(|time| matches!(time, Some(Value::Null))), "{times:?}");
+        assert!(matches!(times[3], Some(Value::Timestamp(1_000_000))), "{times:?}");
+        assert!(matches!(cells[2].to_value(DataType::Int64), Some(Value::Int(i64::MIN))), "a number is a number");
     }
 }

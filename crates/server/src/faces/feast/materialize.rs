@@ -1,6 +1,8 @@
 //! `POST /materialize` and `POST /materialize-incremental`: views are brought up to date, from their sources to the online
 //! store.
 
+use std::future::ready;
+
 use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -90,22 +92,17 @@ async fn run(
 ) -> Result<Response, Refused> {
     if version.is_some() {
         return Err(Refused::NotImplemented(
-            "feature views have no versions of Feast's kind here; leave `version` out",
+            "a feature view is kept in one version here, the newest; leave `version` out",
         ));
     }
-    let mut layers = face.app.layers();
-    if views.as_deref().is_some_and(|asked| !knows_all(&layers, asked)) {
-        layers = face.app.applied_layers().await?;
-    }
-    let views = match views {
-        Some(views) => views.iter().map(|view| names::view(&layers, view).into_owned()).collect(),
-        None => online_views(&layers.project),
+    let (views, layers) = match views {
+        Some(asked) => face.found(|layers| ready(views_of(&layers, &asked))).await?,
+        None => {
+            let layers = face.app.layers();
+            (online_views(&layers.project), layers)
+        }
     };
     for view in &views {
-        if !layers.project.feature_views.contains_key(view) {
-            let message = format!("Feature view {view} does not exist");
-            return Err(Refused::not_found("FeatureViewNotFoundException", message));
-        }
         caller.may(&face.app, "view.materialize", "view", view).await?;
     }
     let names = views.clone();
@@ -133,8 +130,17 @@ async fn run(
     Ok(([(header::CONTENT_TYPE, "application/json")], "null").into_response())
 }
 
-fn knows_all(layers: &Layers, views: &[String]) -> bool {
-    views.iter().all(|view| layers.project.feature_views.contains_key(&*names::view(layers, view)))
+/// Our names of the views that are asked for.
+fn views_of(layers: &Layers, asked: &[String]) -> Result<Vec<String>, Refused> {
+    let named = asked.iter().map(|asked| {
+        let view = names::view(layers, asked);
+        if !layers.project.feature_views.contains_key(&*view) {
+            let message = format!("Feature view {view} does not exist");
+            return Err(Refused::not_found("FeatureViewNotFoundException", message));
+        }
+        Ok(view.into_owned())
+    });
+    named.collect()
 }
 
 fn online_views(project: &Project) -> Vec<String> {

@@ -24,7 +24,7 @@ use axum::routing::post;
 use axum::{Extension, routing::MethodRouter};
 use jiff::Timestamp;
 
-use crate::app::App;
+use crate::app::{App, Layers};
 use crate::http::Caller;
 use body::JsonBody;
 use error::Refused;
@@ -40,6 +40,23 @@ const VALUES_INLINE: usize = 20_000;
 struct Face {
     app: App,
     shapes: Arc<Shapes>,
+}
+
+impl Face {
+    /// What is found in the layers, with those it was found in. A name that they do not know may have come with an `apply` of
+    /// this moment: it is then looked for once more, in what is applied by now.
+    async fn found<T, F>(&self, find: impl Fn(Arc<Layers>) -> F) -> Result<(T, Arc<Layers>), Refused>
+    where
+        F: Future<Output = Result<T, Refused>>,
+    {
+        let layers = self.app.layers();
+        match find(layers.clone()).await {
+            Err(refused) if refused.names_nothing() => {}
+            found => return Ok((found?, layers)),
+        }
+        let applied = self.app.applied_layers().await?;
+        Ok((find(applied.clone()).await?, applied))
+    }
 }
 
 /// The routes of this face.
@@ -65,13 +82,8 @@ async fn get_online_features(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
     let asked = request::read_features(&body)?;
-    let mut layers = face.app.layers();
-    let mut shape = face.shapes.of(&layers, &asked).await;
-    if shape.as_ref().is_err_and(Refused::names_nothing) {
-        layers = face.app.applied_layers().await?;
-        shape = face.shapes.of(&layers, &asked).await;
-    }
-    let shape = shape?;
+    let (shapes, features) = (&face.shapes, &asked);
+    let (shape, layers) = face.found(|layers| async move { shapes.of(&layers, features).await }).await?;
     for view in shape.views() {
         layers.authorizer.check_named(&caller.principal, "view.read", "view", view)?;
     }

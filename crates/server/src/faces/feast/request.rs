@@ -63,17 +63,18 @@ pub(super) fn read_features(body: &[u8]) -> Result<AskedFeatures<'_>, Refused> {
     Ok(asked)
 }
 
-/// The values of a column for a field of a type: for a whole number a text of digits is the number, as with Feast's server.
+/// The values of a column for a field of a type: for a whole number a text of digits is the number, and for a text a whole
+/// number is its digits, as with Feast's server.
 pub(super) fn typed<'v, 'a>(values: &'v [EntityValue<'a>], data_type: DataType) -> Cow<'v, [EntityValue<'a>]> {
-    let whole = |value: &EntityValue<'_>| match value {
-        EntityValue::Text(text) => text.parse::<i64>().ok(),
+    let mended = |value: &EntityValue<'_>| match (value, data_type) {
+        (EntityValue::Text(text), DataType::Int64) => text.parse().ok().map(EntityValue::Int),
+        (EntityValue::Int(number), DataType::String) => Some(EntityValue::Text(number.to_string().into())),
         _ => None,
     };
-    if data_type != DataType::Int64 || !values.iter().any(|value| whole(value).is_some()) {
+    if !values.iter().any(|value| mended(value).is_some()) {
         return Cow::Borrowed(values);
     }
-    let numbers = values.iter().map(|value| whole(value).map_or_else(|| value.clone(), EntityValue::Int));
-    Cow::Owned(numbers.collect())
+    Cow::Owned(values.iter().map(|value| mended(value).unwrap_or_else(|| value.clone())).collect())
 }
 
 /// Says what is wrong with a body that could not be read.
@@ -337,14 +338,17 @@ mod tests {
     }
 
     #[test]
-    fn text_of_digits_is_a_number_where_a_number_is_asked_for() {
+    fn digits_are_a_number_or_a_text_as_is_asked_for() {
         let text = |text: &'static str| EntityValue::Text(text.into());
         let values = [text("7"), text("x"), EntityValue::Null, EntityValue::Int(8)];
 
         let numbers = [EntityValue::Int(7), text("x"), EntityValue::Null, EntityValue::Int(8)];
         assert_eq!(typed(&values, DataType::Int64).as_ref(), numbers);
-        assert!(matches!(typed(&values, DataType::String), Cow::Borrowed(_)));
+        let texts = [text("7"), text("x"), EntityValue::Null, text("8")];
+        assert_eq!(typed(&values, DataType::String).as_ref(), texts);
         assert!(matches!(typed(&values[1..], DataType::Int64), Cow::Borrowed(_)));
+        assert!(matches!(typed(&values[..3], DataType::String), Cow::Borrowed(_)));
+        assert!(matches!(typed(&values, DataType::Float64), Cow::Borrowed(_)));
     }
 
     #[test]

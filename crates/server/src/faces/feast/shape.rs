@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use mainspring_features::ReadPlan;
-use mainspring_spec::{DataType, Field, Project};
+use mainspring_spec::{DataType, Field, NO_ENTITY_KEY, Project};
 use quick_cache::sync::Cache;
 
 use super::error::Refused;
@@ -125,19 +125,21 @@ async fn resolve(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Shape, Re
     let names = names_of(&wanted, asked.full_feature_names);
     let keys: Vec<&str> = echoed.iter().map(|&place| named[place]).collect();
     check_collisions(&keys, &names)?;
-    let (mut views, mut known_views): (Vec<String>, Vec<&str>) = (vec![], vec![]);
+    let (mut views, mut known_views): (Vec<String>, Vec<(&str, u32)>) = (vec![], vec![]);
     for wanted in &wanted {
         if !views.contains(&wanted.view) {
             views.push(wanted.view.clone());
         }
-        if !known_views.contains(&wanted.known_view.as_str()) {
-            known_views.push(&wanted.known_view);
+        let known = (wanted.known_view.as_str(), wanted.version);
+        if !known_views.contains(&known) {
+            known_views.push(known);
         }
     }
     let all: Vec<&str> = keys.into_iter().chain(names.iter().map(String::as_str)).collect();
     let mut metadata = serde_json::json!({ "feature_names": all });
     if asked.include_feature_view_version_metadata {
-        let views = known_views.iter().map(|view| serde_json::json!({ "name": view, "version": 0 }));
+        let views = known_views.iter();
+        let views = views.map(|(view, version)| serde_json::json!({ "name": view, "version": version }));
         metadata["feature_view_metadata"] = views.collect();
     }
     let head = format!(r#"{{"metadata":{metadata},"results":["#).into_bytes();
@@ -182,7 +184,7 @@ fn columns_of(
 ) -> Result<Vec<Option<usize>>, Refused> {
     let mut columns = vec![];
     for field in fields {
-        if field.name == names::NO_ENTITY {
+        if field.name == NO_ENTITY_KEY {
             columns.push(None);
             continue;
         }
@@ -232,7 +234,7 @@ fn features_of(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Vec<Wanted>
         ));
     }
     let parted = asked.features.0.iter().map(|item| match item.split_once(':') {
-        Some((view, feature)) if !view.is_empty() && !feature.is_empty() => Ok(names::asked(layers, view, feature)),
+        Some((view, feature)) if !view.is_empty() && !feature.is_empty() => names::asked(layers, view, feature),
         _ => {
             let item: String = item.chars().take(80).collect();
             let message = format!("`{item}` names no feature; write `view:feature`");
@@ -244,8 +246,10 @@ fn features_of(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Vec<Wanted>
 
 /// The names of the results, as clients know them; they are in the order of what is wanted.
 fn names_of(wanted: &[Wanted], full: bool) -> Vec<String> {
-    let name = |wanted: &Wanted| {
-        if full { format!("{}__{}", wanted.known_view, wanted.known_feature) } else { wanted.known_feature.clone() }
+    let name = |Wanted { known_view, known_feature, version, is_version_named, .. }: &Wanted| match full {
+        false => known_feature.clone(),
+        true if *is_version_named => format!("{known_view}@v{version}__{known_feature}"),
+        true => format!("{known_view}__{known_feature}"),
     };
     wanted.iter().map(name).collect()
 }
@@ -279,6 +283,8 @@ mod tests {
             feature: feature.into(),
             known_view: view.into(),
             known_feature: feature.into(),
+            version: 3,
+            is_version_named: false,
             join_key_map: keys.iter().map(|(key, called)| ((*key).to_owned(), (*called).to_owned())).collect(),
         }
     }
@@ -305,11 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn full_name_has_the_version_that_was_named() {
+        let pinned = Wanted { is_version_named: true, ..wanted("stats", "rain", &[]) };
+        let wanted = [pinned, wanted("stats", "rain", &[])];
+
+        assert_eq!(names_of(&wanted, true), ["stats@v3__rain", "stats__rain"]);
+        assert_eq!(names_of(&wanted, false), ["rain", "rain"]);
+    }
+
+    #[test]
     fn keys_are_looked_for_by_the_names_that_requests_have() {
         let called: BTreeMap<String, String> = [("location_id".to_owned(), "origin_id".to_owned())].into();
         let fields = [
             field("location_id", DataType::Int64),
-            field(names::NO_ENTITY, DataType::String),
+            field(NO_ENTITY_KEY, DataType::String),
             field("day", DataType::Date),
         ];
         let mut types: Vec<Option<DataType>> = vec![None; 2];

@@ -1,6 +1,7 @@
 //! `POST /push` and `POST /write-to-online-store`: a data frame becomes one push.
 
 use std::borrow::Cow;
+use std::future::ready;
 
 use axum::Extension;
 use axum::extract::State;
@@ -59,13 +60,8 @@ pub(super) async fn push(
             }
         };
         asked.df.check()?;
-        let mut layers = face.app.layers();
-        let mut pushes = pushes_to(&layers, &asked);
-        if pushes.as_ref().is_err_and(Refused::names_nothing) {
-            layers = face.app.applied_layers().await?;
-            pushes = pushes_to(&layers, &asked);
-        }
-        (pushes?, to, layers)
+        let (pushes, layers) = face.found(|layers| ready(pushes_to(&layers, &asked))).await?;
+        (pushes, to, layers)
     };
     take(&face, &layers, &caller, pushes, to).await?;
     Ok(StatusCode::OK.into_response())
@@ -80,13 +76,8 @@ pub(super) async fn write_to_online_store(
     let (pushes, layers) = {
         let asked: WriteAsked<'_> = parsed(&body, &["feature_view_name", "df"])?;
         asked.df.check()?;
-        let mut layers = face.app.layers();
-        let mut push = write_to(&layers, &asked);
-        if push.as_ref().is_err_and(Refused::names_nothing) {
-            layers = face.app.applied_layers().await?;
-            push = write_to(&layers, &asked);
-        }
-        (vec![push?], layers)
+        let (push, layers) = face.found(|layers| ready(write_to(&layers, &asked))).await?;
+        (vec![push], layers)
     };
     take(&face, &layers, &caller, pushes, PushTo::Online).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], "null").into_response())

@@ -8,7 +8,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use futures::TryStreamExt;
 use mainspring_registry::{FileInfo, FilePath};
@@ -28,9 +28,6 @@ pub(super) fn router() -> Router<App> {
     Router::new()
         .under_both("2.0/mlflow-artifacts/artifacts", get(list_store))
         .under_both("2.0/mlflow-artifacts/artifacts/{*path}", get(download).put(upload).delete(remove))
-        .under_both("2.0/mlflow-artifacts/presigned/{*path}", get(not_presigned))
-        .under_both("2.0/mlflow/artifacts/presigned-upload-url", any(not_presigned))
-        .under_both("2.0/mlflow/artifacts/presigned-download-url", any(not_presigned))
         .under_both("2.0/mlflow/artifacts/list", get(list_run))
         .under_both("2.0/mlflow/upload-artifact", post(upload_by_browser))
         .under_both("2.0/mlflow/logged-models/{id}/artifacts/directories", get(list_logged_model))
@@ -80,15 +77,6 @@ async fn remove(
     caller.may(&app, "run.log", "run", owner(&path)).await?;
     app.registry.delete_files(&path, &caller.principal).await?;
     Ok(Json(json!({})))
-}
-
-/// Signed addresses lead a client to a cloud's store without us; this server always stands between.
-async fn not_presigned() -> Refused {
-    Refused::new(
-        Code::NotImplemented,
-        "Presigned transfers are not supported for the current artifact repository; send and fetch the artifact under \
-         mlflow-artifacts/artifacts.",
-    )
 }
 
 async fn list_run(State(app): State<App>, Extension(caller): Extension<Caller>, fields: Fields) -> Result<Json<Value>> {
@@ -325,7 +313,7 @@ pub(super) fn refused(error: mainspring_registry::FilePathError) -> Refused {
     Refused::invalid(format!("Invalid path: {error}."))
 }
 
-fn elsewhere(uri: &str) -> Refused {
+pub(super) fn elsewhere(uri: &str) -> Refused {
     Refused::with_status(
         StatusCode::NOT_IMPLEMENTED,
         Code::NotImplemented,

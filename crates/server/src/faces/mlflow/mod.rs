@@ -20,6 +20,7 @@ mod metrics;
 mod model_versions;
 mod multipart;
 mod names;
+mod presigned;
 mod registered_models;
 mod registry_search;
 mod run_filter;
@@ -71,6 +72,7 @@ pub fn router(app: App) -> Router {
         .merge(logged_models::router())
         .merge(artifacts::router())
         .merge(multipart::router())
+        .merge(presigned::router())
         .merge(webhooks::router());
     ["/api", "/ajax-api"]
         .iter()

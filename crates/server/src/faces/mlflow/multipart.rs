@@ -1,5 +1,5 @@
 //! Uploads in parts. The client asks for one address for each part, sends the parts to them at once, and then has them
-//! joined. Those addresses are ours too.
+//! joined. Those addresses are a bucket's where the files lie in one, and ours otherwise.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -42,21 +42,30 @@ async fn create(
         ))
     })?;
     caller.may(&app, "run.log", "run", owner(&path)).await?;
-    let id = UploadId::new();
+    let begun = app.registry.files().begin_parts(&path, parts).await?;
+    let credentials = match &begun.urls {
+        Some(urls) => urls.iter().zip(1..).map(|(url, number)| credential(url.as_str(), number, &json!({}))).collect(),
+        None => own_credentials(&begun.id, &path, parts, &headers)?,
+    };
+    Ok(Json(json!({ "upload_id": begun.id.to_string(), "credentials": credentials })))
+}
+
+fn credential(url: &str, number: u32, headers: &Value) -> Value {
+    json!({ "url": url, "part_number": number, "headers": headers })
+}
+
+/// Addresses of this server, by the name under which the client has just reached it.
+fn own_credentials(id: &UploadId, path: &FilePath, parts: u32, headers: &HeaderMap) -> Result<Vec<Value>> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).ok_or_else(|| Refused::invalid("The request must have a Host header."))?;
     // behind a proxy that ends TLS, parts must not leave it
     let scheme = text(header::HeaderName::from_static("x-forwarded-proto")).filter(|scheme| *scheme == "https");
     let scheme = scheme.unwrap_or("http");
-    let target = super::artifacts::in_address(&path);
+    let target = super::artifacts::in_address(path);
     // the client sends parts with these headers alone: its own key must be among them
-    let own: serde_json::Map<String, Value> =
-        text(header::AUTHORIZATION).map(|key| ("Authorization".to_owned(), key.into())).into_iter().collect();
-    let credentials = (1..=parts).map(|number| {
-        let url = format!("{scheme}://{host}/api/2.0/mlflow-artifacts/mpu/part/{id}/{number}/{target}");
-        json!({ "url": url, "part_number": number, "headers": own })
-    });
-    Ok(Json(json!({ "upload_id": id.to_string(), "credentials": credentials.collect::<Vec<_>>() })))
+    let own = text(header::AUTHORIZATION).map_or_else(|| json!({}), |key| json!({ "Authorization": key }));
+    let url = |number: u32| format!("{scheme}://{host}/api/2.0/mlflow-artifacts/mpu/part/{id}/{number}/{target}");
+    Ok((1..=parts).map(|number| credential(&url(number), number, &own)).collect())
 }
 
 async fn part(
@@ -69,7 +78,7 @@ async fn part(
     let (id, number) = (UploadId::parse(&id)?, number.parse().unwrap_or_default());
     caller.may(&app, "run.log", "run", owner(&path)).await?;
     let content = request.into_body().into_data_stream();
-    let tag = app.registry.files().write_part(id, number, &path, content).await?;
+    let tag = app.registry.files().write_part(&id, number, &path, content).await?;
     Ok(([(header::ETAG, format!("\"{tag}\""))], Body::empty()).into_response())
 }
 
@@ -92,7 +101,7 @@ async fn complete(
     caller.may(&app, "run.log", "run", owner(&path)).await?;
     let sent: Vec<SentPart> =
         parts.into_iter().map(|part| SentPart { number: part.part_number, tag: part.etag }).collect();
-    app.registry.files().join_parts(id, &path, &sent).await?;
+    app.registry.files().join_parts(&id, &path, &sent).await?;
     Ok(Json(json!({})))
 }
 
@@ -104,7 +113,7 @@ async fn abort(
 ) -> Result<Json<Value>> {
     let (path, id) = (file(folder, &fields)?, UploadId::parse(fields.required("upload_id")?)?);
     caller.may(&app, "run.log", "run", owner(&path)).await?;
-    app.registry.files().drop_parts(id).await?;
+    app.registry.files().drop_parts(&id, &path).await?;
     Ok(Json(json!({})))
 }
 

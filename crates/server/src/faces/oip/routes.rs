@@ -222,7 +222,7 @@ async fn answer(
     form: Form,
     body: impl Future<Output = Result<Bytes, Refusal>>,
 ) -> Result<Response, Refused> {
-    let endpoint = served.endpoint(Some(caller), "endpoint.predict", model)?;
+    let endpoint = served.endpoint_to_predict(Some(caller), model).await?;
     let body = form.decoded(body.await?).await?;
     let read = || wire::read(&body, form.json_bytes);
     let Inferred { answer, id, wanted } = super::infer::infer(&endpoint, caller, version, read).await?;

@@ -61,7 +61,7 @@ async fn answer(
     caller: Option<&Principal>,
     body: impl Future<Output = Result<Bytes, Refusal>>,
 ) -> Result<Response, Refused> {
-    let endpoint = served.endpoint(caller, "endpoint.predict", name)?;
+    let endpoint = served.endpoint_to_predict(caller, name).await?;
     let caller = caller.ok_or(Refusal::Unauthenticated)?;
     let body = body.await?;
     let parse = |deployed: &mainspring_serve::Deployed, rows_max| parse_request(&body, &deployed.plan, name, rows_max);

@@ -75,3 +75,22 @@ async fn nobody_and_those_who_may_not_are_turned_away_before_the_body_is_looked_
     assert_eq!(faces.send_as(None, request()).await.status, 401);
     assert_eq!(faces.send_as(Some("mallory"), request()).await.status, 403);
 }
+
+#[tokio::test]
+async fn a_denied_prediction_is_written_down_and_nothing_else_is() {
+    let faces = faces().await;
+    for path in [FARE, "/v2/models/fare/infer", "/v2/models/fare/versions/3/infer"] {
+        let request = || Request::post(path).body(Body::from(ROW)).unwrap();
+
+        faces.send_as(Some("ada"), request()).await;
+        faces.send_as(None, request()).await;
+        let before = faces.take_denied();
+        assert_eq!(faces.send_as(Some("mallory"), request()).await.status, 403);
+
+        assert!(before.is_empty(), "{path}: {before:?}");
+        assert_eq!(faces.take_denied(), ["user:mallory endpoint.predict endpoint:fare"], "{path}");
+    }
+    let look = Request::get("/v2/models/fare").body(Body::empty()).unwrap();
+    assert_eq!(faces.send_as(Some("mallory"), look).await.status, 403);
+    assert!(faces.take_denied().is_empty());
+}

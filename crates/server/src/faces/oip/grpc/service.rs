@@ -95,7 +95,7 @@ async fn answer(
     caller: &Principal,
     message: ModelInferRequest,
 ) -> Result<ModelInferResponse, Refusal> {
-    let endpoint = served.endpoint(Some(caller), "endpoint.predict", &message.model_name)?;
+    let endpoint = served.endpoint_to_predict(Some(caller), &message.model_name).await?;
     let inferred = infer(&endpoint, caller, named(&message.model_version), || read::read(&message)).await?;
     Ok(write::write(inferred, message.model_name))
 }
