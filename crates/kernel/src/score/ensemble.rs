@@ -4,16 +4,19 @@
 use crate::artifact::{Precision, TreeEnsemble};
 
 use super::forest::Forest;
+use super::lanes::{LANES, Processor};
 use super::section::Section;
 use super::sets::Sets;
-use super::slices::ROWS;
+use super::slices::WORDS;
 
 /// The most trees that are scored without walking; the tables of so many take some 20 MB. What comes after them walks.
 const SECTIONS_MAX: usize = 32;
 /// Trees of a section.
 const SECTION_TREES: usize = 128;
-/// From so many rows on a block of rows takes less than the rows one by one.
-const BLOCK_ROWS_MIN: usize = 24;
+/// From so many rows on a block of 64 rows takes less than the rows one by one.
+const BLOCK_ROWS_MIN: usize = 16;
+/// From so many rows on a block of all words takes less than blocks of one.
+const WIDE_ROWS_MIN: usize = 80;
 
 /// How many small trees are asked in the time that one is walked.
 const WALK_STEPS: usize = 8;
@@ -39,26 +42,37 @@ pub(super) struct Sum<'a> {
     /// Numbers in the score of a row.
     pub(super) outputs: usize,
     pub(super) sets: &'a Sets,
-    precision: Precision,
+    pub(super) precision: Precision,
 }
 
 impl Sum<'_> {
     #[inline]
     pub(super) fn add(&self, score: &mut f64, leaf: f64) {
-        *score = match self.precision {
-            Precision::Double => *score + leaf,
-            Precision::Single => f64::from(*score as f32 + leaf as f32),
-        };
+        *score = self.precision.sum(*score, leaf);
+    }
+}
+
+impl Precision {
+    #[inline(always)]
+    pub(super) fn sum(self, score: f64, leaf: f64) -> f64 {
+        match self {
+            Self::Double => score + leaf,
+            Self::Single => f64::from(score as f32 + leaf as f32),
+        }
     }
 }
 
 impl Ensemble {
     /// Lays out an ensemble that has been validated.
     pub(super) fn compile(ensemble: &TreeEnsemble) -> Self {
+        Self::compile_for(ensemble, Processor::best())
+    }
+
+    fn compile_for(ensemble: &TreeEnsemble, processor: Processor) -> Self {
         let part = |(number, trees)| {
             let forest = Forest::compile(trees);
             let section = if number < SECTIONS_MAX { forest.questions() } else { None };
-            section.and_then(|questions| Section::compile(&questions)).map_or(Part::Walked(forest), Part::Asked)
+            section.and_then(|trees| Section::compile(&trees, processor)).map_or(Part::Walked(forest), Part::Asked)
         };
         Self {
             base: ensemble.base.clone(),
@@ -97,36 +111,58 @@ impl Ensemble {
         }
     }
 
-    /// Adds up the leaves of many rows: blocks of rows, part by part.
+    /// Adds up the leaves of many rows: blocks of many and of fewer rows, and what is left over row by row.
     pub(super) fn score_batch(&self, columns: usize, values: &[f64], out: &mut [f64]) {
         let outputs = self.base.len();
-        let sum = self.sum();
-        for row in out.chunks_exact_mut(outputs) {
-            row.copy_from_slice(&self.base);
+        if let [base] = self.base[..] {
+            out.fill(base);
+        } else {
+            for row in out.chunks_exact_mut(outputs) {
+                row.copy_from_slice(&self.base);
+            }
         }
         let rows = out.len() / outputs;
-        let in_blocks = if rows % ROWS < BLOCK_ROWS_MIN { rows - rows % ROWS } else { rows };
-        let (blocks, left) = out.split_at_mut(in_blocks * outputs);
+        let wide = in_blocks(rows, WORDS * LANES, WIDE_ROWS_MIN);
+        let narrow = in_blocks(rows - wide, LANES, BLOCK_ROWS_MIN);
+        let (wide_values, values) = values.split_at(wide * columns);
+        let (wide_scores, scores) = out.split_at_mut(wide * outputs);
+        let (narrow_values, values) = values.split_at(narrow * columns);
+        let (narrow_scores, scores) = scores.split_at_mut(narrow * outputs);
+        if wide > 0 {
+            self.add_blocks::<WORDS>(columns, wide_values, wide_scores);
+        }
+        if narrow > 0 {
+            self.add_blocks::<1>(columns, narrow_values, narrow_scores);
+        }
+        for (row, scores) in scores.chunks_exact_mut(outputs).enumerate() {
+            self.add_row(&values[row * columns..(row + 1) * columns], scores);
+        }
+    }
+
+    /// Adds up the leaves of blocks of rows, part by part.
+    fn add_blocks<const W: usize>(&self, columns: usize, values: &[f64], scores: &mut [f64]) {
+        let sum = self.sum();
         for part in &self.parts {
-            let mut block = match part {
-                Part::Asked(section) if !blocks.is_empty() => Some(section.block()),
-                _ => None,
-            };
-            for (number, scores) in blocks.chunks_mut(ROWS * outputs).enumerate() {
-                let first = number * ROWS * columns;
-                let values = &values[first..first + scores.len() / outputs * columns];
-                match (part, &mut block) {
-                    (Part::Asked(section), Some(block)) => section.add_block(&sum, columns, values, scores, block),
-                    (Part::Walked(forest), _) => forest.add_block(&sum, columns, values, scores),
-                    (Part::Asked(_), None) => debug_assert!(false, "a section has its block"),
+            let blocks = scores.chunks_mut(W * LANES * sum.outputs).enumerate().map(|(number, scores)| {
+                let first = number * W * LANES * columns;
+                (&values[first..first + scores.len() / sum.outputs * columns], scores)
+            });
+            match part {
+                Part::Asked(section) => {
+                    let mut scratch = section.scratch::<W>(&sum);
+                    blocks.for_each(|(values, scores)| section.add_block(&sum, columns, values, scores, &mut scratch));
+                }
+                Part::Walked(forest) => {
+                    blocks.for_each(|(values, scores)| forest.add_block(&sum, columns, values, scores));
                 }
             }
         }
-        for (number, scores) in left.chunks_exact_mut(outputs).enumerate() {
-            let first = (in_blocks + number) * columns;
-            self.add_row(&values[first..first + columns], scores);
-        }
     }
+}
+
+/// How many of some rows go in blocks of `size`: all, unless the last block would have fewer than `least`.
+fn in_blocks(rows: usize, size: usize, least: usize) -> usize {
+    if rows % size < least { rows - rows % size } else { rows }
 }
 
 #[cfg(test)]
@@ -229,7 +265,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_and_batches_have_the_bits_that_the_artifact_means(seed in any::<u64>(), rows in 1usize..150) {
+        fn rows_and_batches_have_the_bits_that_the_artifact_means(seed in any::<u64>(), rows in 1usize..350) {
             let mut random = SmallRng::seed_from_u64(seed);
             let (outputs, columns) = (random.random_range(1..4), random.random_range(1..6u32));
             let ensemble = ensemble(&mut random, outputs, columns);
@@ -242,18 +278,20 @@ mod tests {
                     _ => number(&mut random),
                 })
                 .collect();
-            let compiled = Ensemble::compile(&ensemble);
+            let bits = |scores: &[f64]| scores.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
 
-            let mut batch = vec![0.0; rows * outputs];
-            compiled.score_batch(columns, &values, &mut batch);
+            for processor in Processor::all() {
+                let compiled = Ensemble::compile_for(&ensemble, processor);
+                let mut batch = vec![0.0; rows * outputs];
+                compiled.score_batch(columns, &values, &mut batch);
 
-            for (number, row) in values.chunks(columns).enumerate() {
-                let expected: Vec<u64> = by_the_book(&ensemble, row).iter().map(|x| x.to_bits()).collect();
-                let mut one = vec![0.0; outputs];
-                compiled.score_row(row, &mut one);
-                prop_assert_eq!(one.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected.clone());
-                let of_batch = &batch[number * outputs..(number + 1) * outputs];
-                prop_assert_eq!(of_batch.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected);
+                for (row, of_batch) in values.chunks(columns).zip(batch.chunks(outputs)) {
+                    let expected = bits(&by_the_book(&ensemble, row));
+                    let mut one = vec![0.0; outputs];
+                    compiled.score_row(row, &mut one);
+                    prop_assert_eq!(bits(&one), expected.clone());
+                    prop_assert_eq!(bits(of_batch), expected, "{:?}", processor);
+                }
             }
         }
     }

@@ -3,9 +3,10 @@
 //!
 //! Thresholds that are spread evenly are found through a grid: the cell of a value says how many thresholds lie in the cells
 //! before it, and those in its own cell are compared. Whatever the rounding, a greater value never has an earlier cell, so
-//! the rank is exact. Other columns are searched by halving.
+//! the rank is exact. Other columns are searched by halving, and so are all of them where a vector instruction looks up
+//! thresholds for many values at once.
 
-use std::hint::select_unpredictable;
+use super::lanes::LANES;
 
 /// Cells of a grid for each threshold.
 const CELLS_EACH: usize = 8;
@@ -25,6 +26,9 @@ pub(super) struct Ranks {
     thresholds: Vec<f64>,
     /// For each cell of each grid, the thresholds in the cells before it, and [`CROWDED`].
     cells: Vec<u16>,
+    /// For each column the thresholds in the order in which halving comes to them, from place 1 on: from place `n` it goes on
+    /// to `2 * n` for values below, and else to the next. Lines of eight, the smallest columns take one.
+    halves: Vec<[f64; 8]>,
 }
 
 /// The thresholds of a column.
@@ -35,6 +39,9 @@ pub(super) struct Column {
     first: usize,
     /// A power of two, and more than there are thresholds; the rank of what is missing.
     pub(super) size: usize,
+    /// The thresholds: no value has a rank above.
+    pub(super) count: usize,
+    first_half: usize,
     grid: Option<Grid>,
 }
 
@@ -65,9 +72,18 @@ impl Ranks {
         thresholds.sort_unstable_by(f64::total_cmp);
         // 0 and -0 are one threshold
         thresholds.dedup();
-        let size = (thresholds.len() + 1).next_power_of_two();
+        let count = thresholds.len();
+        let size = (count + 1).next_power_of_two();
         let grid = self.grid(&thresholds, size * CELLS_EACH);
-        self.columns.push(Column { number, first: self.thresholds.len(), size, grid });
+        self.columns.push(Column {
+            number,
+            first: self.thresholds.len(),
+            size,
+            count,
+            first_half: self.halves.len(),
+            grid,
+        });
+        self.halves.extend(halves(&thresholds, size));
         // nothing is at or above NaN; a grid compares with some beyond the last
         thresholds.resize(size + IN_CELL, f64::NAN);
         self.thresholds.extend(thresholds);
@@ -99,46 +115,95 @@ impl Ranks {
 
     /// The rank of a value: how many thresholds it is at or above; [`Column::size`] for what is missing.
     pub(super) fn rank(&self, column: Column, x: f64) -> usize {
-        let mut rank = column.size;
-        if !x.is_nan() {
-            self.reached(column, [x], |reached| rank = reached);
+        if x.is_nan() {
+            return column.size;
         }
-        rank
+        match &column.grid {
+            Some(grid) => counted(self.thresholds(column), self.cells(grid)[grid.cell(x)], x),
+            None => halved(self.halves(column), x),
+        }
     }
 
-    /// Tells for one value after the other how many thresholds it is at or above: none for what is missing.
-    #[inline]
-    pub(super) fn reached(&self, column: Column, values: impl IntoIterator<Item = f64>, mut tell: impl FnMut(usize)) {
-        let thresholds = &self.thresholds[column.first..column.first + column.size + IN_CELL];
+    /// How many thresholds each of at most [`LANES`] values is at or above: none for what is missing.
+    #[inline(always)]
+    pub(super) fn reached(&self, column: Column, values: &[f64], reached: &mut [u16; LANES]) {
         let Some(grid) = &column.grid else {
-            return values.into_iter().for_each(|x| tell(halved(thresholds, column.size, x)));
+            let halves = self.halves(column);
+            for (reached, x) in reached.iter_mut().zip(values) {
+                *reached = halved(halves, *x) as u16;
+            }
+            return;
         };
-        let cells = &self.cells[grid.first..grid.first + grid.cells];
-        for x in values {
-            let cell = cells[grid.cell(x)];
-            let mut rank = usize::from(cell & !CROWDED);
-            for threshold in &thresholds[rank..rank + IN_CELL] {
-                rank += usize::from(*threshold <= x);
-            }
-            if cell & CROWDED != 0 {
-                while thresholds[rank] <= x {
-                    rank += 1;
-                }
-            }
-            tell(rank);
+        // first all cells, which vector instructions find
+        for (cell, x) in reached.iter_mut().zip(values) {
+            *cell = grid.cell(*x) as u16;
         }
+        let (thresholds, cells) = (self.thresholds(column), self.cells(grid));
+        for (reached, x) in reached.iter_mut().zip(values) {
+            *reached = counted(thresholds, cells[usize::from(*reached)], *x) as u16;
+        }
+    }
+
+    /// The thresholds of a column and those beyond, which nothing reaches.
+    #[inline]
+    fn thresholds(&self, column: Column) -> &[f64] {
+        &self.thresholds[column.first..column.first + column.size + IN_CELL]
+    }
+
+    #[inline]
+    fn cells(&self, grid: &Grid) -> &[u16] {
+        &self.cells[grid.first..grid.first + grid.cells]
+    }
+
+    /// The thresholds of a column as halving comes to them.
+    #[inline]
+    pub(super) fn halves(&self, column: Column) -> &[[f64; 8]] {
+        &self.halves[column.first_half..column.first_half + lines(column.size)]
     }
 }
 
-/// How many thresholds a value is at or above, when there are fewer than `size`, a power of two.
-#[inline]
-fn halved(thresholds: &[f64], size: usize, x: f64) -> usize {
-    let (mut at, mut step) = (0, size / 2);
-    while step > 0 {
-        at = select_unpredictable(thresholds[at + step - 1] <= x, at + step, at);
-        step /= 2;
+/// How many thresholds a value is at or above, when this is its cell.
+#[inline(always)]
+fn counted(thresholds: &[f64], cell: u16, x: f64) -> usize {
+    let mut rank = usize::from(cell & !CROWDED);
+    for threshold in &thresholds[rank..rank + IN_CELL] {
+        rank += usize::from(*threshold <= x);
     }
-    at
+    if cell & CROWDED != 0 {
+        while thresholds[rank] <= x {
+            rank += 1;
+        }
+    }
+    rank
+}
+
+/// How many lines a column's thresholds take, as halving comes to them.
+fn lines(size: usize) -> usize {
+    size.div_ceil(8)
+}
+
+/// Orders fewer than `size` ascending thresholds as halving comes to them.
+fn halves(thresholds: &[f64], size: usize) -> Vec<[f64; 8]> {
+    let mut halves = vec![[f64::NAN; 8]; lines(size)];
+    let size = 8 * halves.len();
+    for (place, half) in halves.as_flattened_mut().iter_mut().enumerate().skip(1) {
+        let level = place.ilog2();
+        let step = size >> level;
+        let at = (place - (1 << level)) * step + step / 2 - 1;
+        *half = thresholds.get(at).copied().unwrap_or(f64::NAN);
+    }
+    halves
+}
+
+/// How many thresholds a value is at or above.
+#[inline]
+fn halved(halves: &[[f64; 8]], x: f64) -> usize {
+    let halves = halves.as_flattened();
+    let mut place = 1;
+    while place < halves.len() {
+        place = 2 * place + usize::from(halves[place] <= x);
+    }
+    place - halves.len()
 }
 
 #[cfg(test)]
@@ -164,9 +229,11 @@ mod tests {
             let around = thresholds.iter().flat_map(|t| [t.next_down(), *t, t.next_up()]);
             for x in around.chain(edges) {
                 let rank = ranks.rank(*column, x);
-                let mut reached = Vec::new();
-                ranks.reached(*column, [x, f64::NAN], |rank| reached.push(rank));
-                assert_eq!((reached, ranks.rank(*column, f64::NAN)), (vec![rank, 0], column.size));
+                let (mut values, mut reached) = ([f64::NAN; LANES], [7; LANES]);
+                values[3] = x;
+                ranks.reached(*column, &values, &mut reached);
+                assert_eq!((usize::from(reached[3]), reached[4]), (rank, 0));
+                assert_eq!((halved(ranks.halves(*column), x), ranks.rank(*column, f64::NAN)), (rank, column.size));
                 for threshold in thresholds {
                     assert_eq!(rank > ranks.place(*column, *threshold), x >= *threshold, "{x} {threshold}");
                 }

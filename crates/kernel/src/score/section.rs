@@ -2,13 +2,11 @@
 //! [`slices`](super::slices).
 
 use super::ensemble::Sum;
+use super::lanes::{Aligned, LANES, Lanes, Numbers, Processor, Work};
 use super::masks::Table;
 use super::questions::{LEAVES_MAX, Questions};
 use super::ranks::{Column, Ranks};
-use super::slices::{Block, ROWS, Slices};
-
-/// Rows whose leaves are added up together.
-const TOGETHER: usize = 8;
+use super::slices::{Block, Slices};
 
 #[derive(Debug)]
 pub(super) struct Section {
@@ -16,6 +14,7 @@ pub(super) struct Section {
     tables: Tables,
     slices: Slices,
     trees: Vec<Tree>,
+    processor: Processor,
 }
 
 /// Trees of at most 32 leaves have small masks, so that more of them fit into a table.
@@ -28,12 +27,12 @@ enum Tables {
 #[derive(Debug)]
 struct Tree {
     output: usize,
-    leaves: [f64; LEAVES_MAX],
+    leaves: Aligned<[f64; LEAVES_MAX]>,
 }
 
 impl Section {
     /// Lays trees out; none when their questions are about too many columns.
-    pub(super) fn compile(trees: &[Questions]) -> Option<Self> {
+    pub(super) fn compile(trees: &[Questions], processor: Processor) -> Option<Self> {
         let ranks = ranks(trees);
         let are_small = trees.iter().all(|tree| tree.leaves.len() <= 32);
         let tables = if are_small {
@@ -45,13 +44,13 @@ impl Section {
         };
         let slices = Slices::compile(trees, &ranks);
         let tree = |tree: &Questions| {
-            let mut leaves = [0.0; LEAVES_MAX];
-            for (leaf, found) in leaves.iter_mut().zip(&tree.leaves) {
+            let mut leaves = Aligned([0.0; LEAVES_MAX]);
+            for (leaf, found) in leaves.0.iter_mut().zip(&tree.leaves) {
                 *leaf = found.value;
             }
             Tree { output: tree.output, leaves }
         };
-        Some(Self { ranks, tables, slices, trees: trees.iter().map(tree).collect() })
+        Some(Self { ranks, tables, slices, trees: trees.iter().map(tree).collect(), processor })
     }
 
     pub(super) fn trees(&self) -> usize {
@@ -69,7 +68,7 @@ impl Section {
         // each table brings as many leaves as it has trees
         let mut add = |leaf: usize| {
             if let Some(tree) = trees.next() {
-                sum.add(&mut scores[tree.output], tree.leaves[leaf % LEAVES_MAX]);
+                sum.add(&mut scores[tree.output], tree.leaves.0[leaf % LEAVES_MAX]);
             }
         };
         match &self.tables {
@@ -79,43 +78,66 @@ impl Section {
     }
 
     /// Room for a block of rows.
-    pub(super) fn block(&self) -> Block {
-        self.slices.block()
+    pub(super) fn scratch<const W: usize>(&self, sum: &Sum<'_>) -> Scratch<W> {
+        Scratch { block: self.slices.block(), sums: vec![Aligned([[0.0; LANES]; W]); sum.outputs] }
     }
 
-    /// Adds up the leaves of a block of rows, at most [`ROWS`].
-    pub(super) fn add_block(
+    /// Adds up the leaves of a block of rows, at most `64 * W`.
+    pub(super) fn add_block<const W: usize>(
         &self,
         sum: &Sum<'_>,
         columns: usize,
         values: &[f64],
         scores: &mut [f64],
-        block: &mut Block,
+        scratch: &mut Scratch<W>,
     ) {
-        self.slices.find(&self.ranks, columns, values, block);
-        if sum.outputs == 1 && scores.len() == ROWS {
-            for (scores, first) in scores.chunks_exact_mut(TOGETHER).zip((0..).step_by(TOGETHER)) {
-                self.add_together(sum, block, first, scores);
+        let rows = scores.len() / sum.outputs;
+        let Scratch { block, sums } = scratch;
+        for (row, scores) in scores.chunks_exact(sum.outputs).enumerate() {
+            for (sums, score) in sums.iter_mut().zip(scores) {
+                sums.0.as_flattened_mut()[row] = *score;
             }
-            return;
         }
-        for (tree, leaves) in self.trees.iter().zip(&block.leaves) {
-            for (scores, leaf) in scores.chunks_exact_mut(sum.outputs).zip(leaves) {
-                sum.add(&mut scores[tree.output], tree.leaves[usize::from(*leaf) % LEAVES_MAX]);
+        self.processor.run(AddBlock { section: self, sum, rows, columns, values, block, sums });
+        for (row, scores) in scores.chunks_exact_mut(sum.outputs).enumerate() {
+            for (sums, score) in sums.iter().zip(scores) {
+                *score = sums.0.as_flattened()[row];
             }
         }
     }
+}
 
-    /// Adds up the leaves of a few rows with one score each, which stay in registers meanwhile.
-    fn add_together(&self, sum: &Sum<'_>, block: &Block, first: usize, scores: &mut [f64]) {
-        let mut sums = [0.0; TOGETHER];
-        sums.copy_from_slice(scores);
-        for (tree, leaves) in self.trees.iter().zip(&block.leaves) {
-            for (score, leaf) in sums.iter_mut().zip(&leaves[first..first + TOGETHER]) {
-                sum.add(score, tree.leaves[usize::from(*leaf) % LEAVES_MAX]);
+/// What a block of rows is worked on with.
+#[derive(Debug)]
+pub(super) struct Scratch<const W: usize> {
+    block: Block<W>,
+    /// One for each output.
+    sums: Vec<Aligned<Numbers<f64, W>>>,
+}
+
+struct AddBlock<'a, const W: usize> {
+    section: &'a Section,
+    sum: &'a Sum<'a>,
+    rows: usize,
+    columns: usize,
+    values: &'a [f64],
+    block: &'a mut Block<W>,
+    sums: &'a mut [Aligned<Numbers<f64, W>>],
+}
+
+impl<const W: usize> Work for AddBlock<'_, W> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { section, sum, rows, columns, values, block, sums } = self;
+        section.slices.ask(lanes, &section.ranks, columns, values, block);
+        for (number, tree) in section.trees.iter().enumerate() {
+            let leaves = section.slices.find(lanes, number, block);
+            let sums = &mut sums[tree.output].0;
+            match (&section.tables, tree.leaves.0.first_chunk::<32>()) {
+                (Tables::Small(_), Some(values)) => lanes.add(sum.precision, values, leaves, rows, sums),
+                _ => lanes.add(sum.precision, &tree.leaves.0, leaves, rows, sums),
             }
         }
-        scores.copy_from_slice(&sums);
     }
 }
 
