@@ -57,7 +57,9 @@ async fn a_project_runs_over_a_bucket_as_it_does_over_a_folder() {
     server.kill();
     let server = Server::start(project.path());
     let again = post(&server.at("/api/v1/endpoints/returns/predict"), &json!({ "rows": [row] })).await.fine().json();
-    assert_eq!(again["predictions"], answered["predictions"], "{answered:#}");
+    let said = "/predictions/0/prediction";
+    assert!(answered.pointer(said).is_some_and(|said| said.is_f64()), "{answered:#}");
+    assert_eq!(again.pointer(said), answered.pointer(said));
     assert_eq!(project.number("select count(*) as n from orders"), rows);
 }
 
