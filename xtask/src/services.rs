@@ -147,11 +147,12 @@ fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
     Ok(ports)
 }
 
-/// Whether the files' own server has a volume to put one on, which it has a moment after its port is open.
+/// Whether the files' own server has a volume to put one on, which it has a moment after its port is open. The file makes the
+/// bucket.
 fn takes_files(filer: SocketAddr) -> bool {
     let part = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"ready\"\r\n\r\nx\r\n--x--\r\n";
     let request = format!(
-        "POST /ready HTTP/1.0\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\n\r\n{part}",
+        "POST /buckets/mainspring-tests/ready HTTP/1.0\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\n\r\n{part}",
         part.len()
     );
     answers(filer, &request, "201")
