@@ -16,6 +16,7 @@ use mainspring_watch::Watch;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::Notify;
 
+use crate::http::DeniedPredictions;
 use crate::query::RowLimits;
 
 /// The layers that depend on the declared project; made anew when another project is applied.
@@ -35,7 +36,12 @@ pub struct Layers {
 
 /// Everything a handler may reach. A clone is one more reference to it: each request takes one.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Whole>);
+
+struct Whole {
+    parts: Parts,
+    denials: DeniedPredictions,
+}
 
 /// What an [`App`] is made of.
 pub struct Parts {
@@ -71,7 +77,13 @@ impl App {
     /// An app of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let denials = DeniedPredictions::new(parts.catalog.clone());
+        Self(Arc::new(Whole { parts, denials }))
+    }
+
+    /// Writes denied predictions down, of all ports.
+    pub(crate) fn denials(&self) -> &DeniedPredictions {
+        &self.0.denials
     }
 
     /// The layers as they are now; a request keeps those it began with.
@@ -85,6 +97,6 @@ impl std::ops::Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }

@@ -20,7 +20,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::faces::Served;
 use crate::front::Front;
-use crate::http::{DeniedPredictions, Problem, asset, icon};
+use crate::http::{Problem, asset, icon};
 use crate::listener::{self, Manner, Paced};
 use crate::{api, console, faces, operate};
 
@@ -62,10 +62,10 @@ pub(crate) fn served(app: &App) -> Served {
     let gate = move |principal: &Principal, action: &'static str, endpoint: &str| {
         layers.load().authorizer.check_named(principal, action, "endpoint", endpoint)
     };
-    let denials = Arc::new(DeniedPredictions::new(app.catalog.clone()));
+    let whole = app.clone();
     let record = move |denied: Denied| {
-        let denials = denials.clone();
-        async move { denials.record(&denied).await }.boxed()
+        let app = whole.clone();
+        async move { app.denials().record(&denied).await }.boxed()
     };
     Served { engine: app.serve.clone(), gate: Arc::new(gate), record: Arc::new(record) }
 }

@@ -216,8 +216,8 @@ class TestWhoMayAsk:
 
         entries = json.loads(mainspring(platform.folder, "list", "audit", "endpoint:late", "--json"))
         entries = [entry for entry in entries if entry["action"] == "endpoint.predict"]
-        assert [(entry["principal"]["name"], entry["outcome"]) for entry in entries] == [("blocked", "denied")] * 2, (
-            "once for each port, however often it is tried within a minute"
+        assert [(entry["principal"]["name"], entry["outcome"]) for entry in entries] == [("blocked", "denied")], (
+            "once, however often and wherever it is tried within a minute"
         )
 
     def test_a_public_address_without_a_key_is_refused(self, tmp_path):

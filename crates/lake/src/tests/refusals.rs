@@ -109,7 +109,8 @@ async fn roots_that_cannot_be_used_are_told() {
     std::fs::write(&file, b"x").unwrap();
 
     for (root, told) in [
-        ("s3://bucket/lake".to_owned(), "the scheme `s3` is not built in"),
+        ("gs://bucket/lake".to_owned(), "the scheme `gs` is not built in"),
+        ("s3://key:secret@bucket/lake".to_owned(), "write s3://BUCKET/FOLDER"),
         (file.display().to_string(), "cannot be used"),
         ("file://otherhost/lake".to_owned(), "names no folder of this machine"),
     ] {

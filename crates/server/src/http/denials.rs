@@ -14,7 +14,7 @@ const SAME_AGAIN: Duration = Duration::from_secs(60);
 /// How many attempts are remembered, by principal and endpoint; beyond it one may be written down sooner.
 const REMEMBERED: usize = 1_024;
 
-/// Writes the denied predictions of a port down, each of a principal for an endpoint at most once a minute.
+/// Writes denied predictions down, each of a principal for an endpoint at most once a minute.
 pub(crate) struct DeniedPredictions {
     catalog: Catalog,
     last: Cache<(String, String), Instant>,
