@@ -136,7 +136,9 @@ impl FileStore {
         if listed.objects.len() + listed.common_prefixes.len() > LISTED_MAX {
             return Err(Error::TooManyFiles { folder: path.to_string(), most: LISTED_MAX });
         }
-        let files = listed.objects.iter().map(|object| (object.location.filename(), Some(object.size)));
+        // an object that is called as the folder stands for it: consoles make such, and services that keep folders
+        let files = listed.objects.iter().filter(|object| object.location != key);
+        let files = files.map(|object| (object.location.filename(), Some(object.size)));
         let folders = listed.common_prefixes.iter().map(|folder| (folder.filename(), None));
         let mut entries: Vec<FileInfo> = files
             .chain(folders)
