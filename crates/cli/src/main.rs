@@ -28,11 +28,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit status when `plan` finds changes, as Terraform's `-detailed-exitcode`.
 const CHANGES: u8 = 2;
+/// The fewest threads for requests: Delta's reader waits on one for what another brings from a bucket.
+const WORKERS_MIN: usize = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     output::start_logging(cli.verbose, matches!(cli.verb, Verb::Serve(_)));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let workers = std::thread::available_parallelism().map_or(WORKERS_MIN, |cores| cores.get().max(WORKERS_MIN));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             return output::fail(&Failure::from(anyhow::Error::from(error).context("cannot start the runtime")));

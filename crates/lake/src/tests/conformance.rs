@@ -49,7 +49,7 @@ async fn memory_conforms() {
 
 /// On several threads, as the program runs: the reader of Delta's log waits on the thread that asks it, and what answers a
 /// request to the bucket must be able to go on elsewhere.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_bucket_conforms() {
     let Some(root) = bucket() else { return };
     conforms(|number| format!("{root}/a lake {number}")).await;

@@ -61,7 +61,7 @@ async fn conforms(store: &FileStore) {
     assert_eq!(store.delete(&path("1/run/artifacts/deep")).await.unwrap(), 1);
     assert_eq!(store.delete(&path("1/run/artifacts/a.txt")).await.unwrap(), 1);
     assert_eq!(store.delete(&path("1/run/artifacts/a.txt")).await.unwrap(), 0);
-    assert!(names(store, "1/run/artifacts/deep").await.is_empty());
+    assert!(!names(store, "1/run/artifacts/deep").await.contains(&"b 100%#7.txt".to_owned()));
     assert!(names(store, "1/run/artifacts").await.contains(&"é".to_owned()));
 
     put(store, "3/a", "before").await;
