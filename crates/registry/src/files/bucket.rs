@@ -11,7 +11,7 @@ use url::Url;
 
 use super::parts::{SentPart, UploadId};
 use super::store::{is_missing, storage};
-use super::{FilePath, FilePathError, FileStore};
+use super::{FilePath, FileStore};
 use crate::{Error, Result};
 
 /// How long the addresses of an upload's parts last: hours on a slow line, as MLflow's own server has it.
@@ -49,10 +49,7 @@ impl FileStore {
     /// [`Error::FilePath`] for the root, or when no credentials can be had.
     pub async fn signed_upload(&self, path: &FilePath, lasting: Duration) -> Result<Option<Url>> {
         let Some(bucket) = &self.bucket else { return Ok(None) };
-        if path.is_root() {
-            let reason = "it names no file";
-            return Err(Error::FilePath(FilePathError { path: path.to_string(), reason }));
-        }
+        path.must_name_a_file()?;
         let signed = bucket.signed(Method::PUT, &bucket.place(&path.key()?), lasting).await;
         signed.map(Some).map_err(storage("signing an address for", path))
     }

@@ -93,6 +93,14 @@ impl FilePath {
         self.parts.is_empty()
     }
 
+    /// Refuses the root, which names no file.
+    pub(super) fn must_name_a_file(&self) -> Result<(), FilePathError> {
+        match self.is_root() {
+            true => Err(FilePathError { path: self.to_string(), reason: "it names no file" }),
+            false => Ok(()),
+        }
+    }
+
     /// The last part; none for the root.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

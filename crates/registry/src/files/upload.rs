@@ -48,10 +48,7 @@ impl FileStore {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Display,
     {
-        if path.is_root() {
-            let reason = "it names no file";
-            return Err(Error::FilePath(FilePathError { path: path.to_string(), reason }));
-        }
+        path.must_name_a_file()?;
         self.refuse_links(path).await?;
         let _turn = self.turn().await?;
         match &self.folder {
