@@ -8,8 +8,8 @@
 //!
 //! Then the same rows as bytes over HTTP and by gRPC, one and 1,024 a request, against JSON on the same server: at least as
 //! many requests a second for one row, at least 5 times as many for a batch, with the prediction log off; with the log on the
-//! writer of the log shares the cores, and what does not fit is shed. A bare tonic service that decodes the same message and
-//! answers a constant shows what gRPC itself takes.
+//! writer of the log shares the cores, and what does not fit is shed. A bare tonic service that decodes the same message and a
+//! bare axum handler that takes the same bytes, both answering a constant, show what the protocols themselves take.
 
 #![allow(
     clippy::print_stdout,
@@ -59,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let bare = servers.block_on(bare::start())?;
     let with_log = servers.block_on(ours::start(&folder.path().join("logged"), true))?;
     let without_log = servers.block_on(ours::start(&folder.path().join("unlogged"), false))?;
-    let body = model::request(1);
+    let body = model::request(&model::numbers(1));
 
     println!("one row, {} bytes of JSON; {} rounds of {} s", body.len(), arguments.rounds, arguments.seconds);
     println!(
@@ -93,9 +93,9 @@ fn main() -> anyhow::Result<()> {
     println!("logged {} rows, shed {}", status[0].log_written, status[0].log_shed);
     println!("bar: at least {THROUGHPUT_BAR} of the throughput, at most {P99_BAR} times the p99: {}", verdict(holds));
 
-    let bare_grpc = servers.block_on(bare_grpc::start())?;
-    forms::compare(&clients, "log on", &with_log, bare_grpc, &arguments)?;
-    let holds = forms::compare(&clients, "log off", &without_log, bare_grpc, &arguments)?;
+    let bares = forms::Bares { http: bare, grpc: servers.block_on(bare_grpc::start())? };
+    forms::compare(&clients, "log on", &with_log, bares, &arguments)?;
+    let holds = forms::compare(&clients, "log off", &without_log, bares, &arguments)?;
     println!(
         "bar: bytes and gRPC at least as many as JSON for one row, 5 times for a batch, log off: {}",
         verdict(holds)

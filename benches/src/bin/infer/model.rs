@@ -52,16 +52,21 @@ fn tree(random: &mut SmallRng) -> Tree {
     Tree { output: 0, nodes }
 }
 
-/// Rows of inputs.
+/// Rows of inputs, of at most six decimals.
 pub fn numbers(rows: usize) -> Vec<f64> {
+    all_digits(rows).into_iter().map(|number| (number * 1e6).round() / 1e6).collect()
+}
+
+/// The same before they are rounded: as JSON each takes some 18 digits, as what is computed does.
+pub fn all_digits(rows: usize) -> Vec<f64> {
     let mut random = SmallRng::seed_from_u64(11);
-    (0..rows * COLUMNS as usize).map(|_| (random.random::<f64>() * 1e6).round() / 1e6).collect()
+    (0..rows * COLUMNS as usize).map(|_| random.random()).collect()
 }
 
 /// The request in JSON: all inputs as one tensor.
-pub fn request(rows: usize) -> String {
-    let input =
-        serde_json::json!({ "name": "input", "shape": [rows, COLUMNS], "datatype": "FP64", "data": numbers(rows) });
+pub fn request(numbers: &[f64]) -> String {
+    let shape = [numbers.len() / COLUMNS as usize, COLUMNS as usize];
+    let input = serde_json::json!({ "name": "input", "shape": shape, "datatype": "FP64", "data": numbers });
     serde_json::json!({ "inputs": [input] }).to_string()
 }
 
