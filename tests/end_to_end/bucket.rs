@@ -1,6 +1,7 @@
 //! A project that has outgrown its disk: its raw files, its tables and what clients log lie in a bucket.
 
 use mainspring_objects::Bucket;
+use mainspring_objects::testing::bucket;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::json;
@@ -10,18 +11,6 @@ use crate::client::post;
 use crate::harness::Server;
 use crate::project::Project;
 
-/// A folder of its own in the bucket that `cargo xtask test` starts a server for; none without it.
-fn place() -> Option<String> {
-    let Ok(root) = std::env::var("MAINSPRING_TEST_BUCKET") else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "MAINSPRING_TEST_BUCKET names no bucket: run `cargo xtask test rust`"
-        );
-        return None;
-    };
-    Some(format!("{root}/{}", uuid::Uuid::now_v7()))
-}
-
 async fn put(place: &str, name: &str, content: Vec<u8>) {
     let bucket = Bucket::open(&Url::parse(place).unwrap()).unwrap();
     bucket.store().put(&bucket.place(&Path::from(name)), content.into()).await.unwrap();
@@ -29,7 +18,7 @@ async fn put(place: &str, name: &str, content: Vec<u8>) {
 
 #[tokio::test]
 async fn a_project_runs_over_a_bucket_as_it_does_over_a_folder() {
-    let Some(place) = place() else { return };
+    let Some(place) = bucket() else { return };
     let project = Project::template();
     put(&place, "raw/orders.csv", project.read("data/orders.csv").into_bytes()).await;
     std::fs::remove_dir_all(project.path().join("data")).unwrap();

@@ -3,6 +3,7 @@
 mod concurrency;
 mod conformance;
 mod crash;
+mod functions;
 mod limits;
 mod model;
 mod refusals;
@@ -16,6 +17,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::DataFrame;
+use mainspring_objects::testing::bucket;
 
 use crate::*;
 
@@ -27,18 +29,6 @@ async fn open_at(root: &str, spill_dir: &Path) -> Lake {
 
 async fn open(folder: &Path) -> Lake {
     open_at(&folder.join("lake").display().to_string(), &folder.join("spill")).await
-}
-
-/// A folder of its own in the bucket that `cargo xtask test` starts a server for; none without it.
-fn bucket() -> Option<String> {
-    let Ok(root) = std::env::var("MAINSPRING_TEST_BUCKET") else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "MAINSPRING_TEST_BUCKET names no bucket: run `cargo xtask test rust`"
-        );
-        return None;
-    };
-    Some(format!("{root}/{}", uuid::Uuid::now_v7()))
 }
 
 /// Rows with these identities and one value.

@@ -86,16 +86,9 @@ async fn memory_conforms() {
     conforms(&FileStore::open("memory:").unwrap()).await;
 }
 
-/// A folder of its own in the bucket that `cargo xtask test` starts a server for; none without it.
+/// The store in the bucket of the tests; none without it.
 fn bucket() -> Option<FileStore> {
-    let Ok(root) = std::env::var("MAINSPRING_TEST_BUCKET") else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "MAINSPRING_TEST_BUCKET names no bucket: run `cargo xtask test rust`"
-        );
-        return None;
-    };
-    Some(FileStore::open(&format!("{root}/{}", uuid::Uuid::now_v7())).unwrap())
+    mainspring_objects::testing::bucket().map(|root| FileStore::open(&root).unwrap())
 }
 
 #[tokio::test]
