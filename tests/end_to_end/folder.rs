@@ -449,6 +449,28 @@ fn every_listing_is_json_when_asked() {
 }
 
 #[test]
+fn the_key_of_secrets_is_taken_from_the_environment_and_never_shown() {
+    let project = Project::template();
+    let config = |key: &str| {
+        let mut command = binary();
+        command.arg("-C").arg(project.path()).args(["config", "--json"]).env("MAINSPRING_SECRETS_KEY", key);
+        command.output().unwrap()
+    };
+    let (key, other) = ("0a".repeat(32), "0b".repeat(32));
+
+    let shown = config(&format!("{key},{other}"));
+    let unfit = config(&format!("{key},{}", &other[1..]));
+
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["secrets_key"], "***,***");
+    assert_eq!(project.say(&["config", "--json"]).fine().json()["secrets_key"], Value::Null);
+    let said = String::from_utf8(unfit.stderr).unwrap();
+    assert_eq!(unfit.status.code(), Some(1), "{said}");
+    assert!(said.contains("key 2 of MAINSPRING_SECRETS_KEY") && said.contains("openssl rand -hex 32"), "{said}");
+    assert!(!said.contains(&other[1..]), "{said}");
+}
+
+#[test]
 fn an_unapplied_folder_says_what_to_do_first() {
     let project = Project::template();
 

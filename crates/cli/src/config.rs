@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use mainspring_flow::openlineage::Destination;
-use mainspring_govern::Authorizer;
+use mainspring_govern::{Authorizer, SECRETS_KEY, Vault};
 use mainspring_spec::{Project, QueryLimits, Target};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::args::{self, Cli};
 use crate::output::Failure;
@@ -126,6 +126,7 @@ impl Place {
             tracking: state.join("tracking"),
             files: target.files.clone().unwrap_or_else(|| state.join("files").display().to_string()),
             allow_private_webhooks: target.allow_private_webhooks,
+            secrets_key: secrets_key()?,
             spill: state.join("spill"),
             state,
             memory_bytes,
@@ -179,6 +180,9 @@ pub struct Config {
     pub files: String,
     /// Whether webhooks may be sent to this machine and to private addresses.
     pub allow_private_webhooks: bool,
+    /// What secrets are sealed with. No flag and no file has it: other users of the machine see flags, and files are shared.
+    #[serde(serialize_with = "masked")]
+    pub secrets_key: Vault,
     /// Where queries spill.
     pub spill: PathBuf,
     /// Everything else the program keeps.
@@ -195,6 +199,25 @@ pub struct Config {
     pub lineage: Option<Destination>,
     /// How much one query by a client may bring.
     pub query: QueryLimits,
+}
+
+/// The keys that the environment names.
+fn secrets_key() -> Result<Vault, Failure> {
+    let Some(text) = std::env::var_os(SECRETS_KEY) else { return Ok(Vault::default()) };
+    Vault::parse(&text.to_string_lossy()).map_err(|error| {
+        Failure::hinted(
+            error,
+            "`openssl rand -hex 32` makes a key; of several, separated by commas, the first seals and each opens",
+        )
+    })
+}
+
+/// How many keys there are, and nothing else of them.
+fn masked<S: Serializer>(vault: &Vault, serializer: S) -> Result<S::Ok, S::Error> {
+    match vault.key_count() {
+        0 => serializer.serialize_none(),
+        count => serializer.serialize_str(&vec!["***"; count].join(",")),
+    }
 }
 
 fn does_not_validate(diagnostics: &mainspring_spec::Diagnostics) -> Failure {

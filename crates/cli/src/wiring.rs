@@ -64,7 +64,8 @@ impl Stores {
         })
         .await?;
         let files = FileStore::open(&config.files)?;
-        let registry = Registry::new(catalog.clone(), &config.artifacts).with_files(files);
+        let registry =
+            Registry::new(catalog.clone(), &config.artifacts).with_files(files).with_vault(config.secrets_key.clone());
         let identity = Identity::open(catalog.clone()).await?;
         Ok(Self {
             config,

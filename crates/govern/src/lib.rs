@@ -8,7 +8,8 @@
 //! - Over loopback without credentials one is the local owner. On any other address the server does not start without
 //!   a key ([`check_bind`]), and a browser that was tricked into asking a local address is refused
 //!   ([`AllowedHosts`]).
-//! - Keys are shown once and kept as hashes.
+//! - Keys are shown once and kept as hashes. What the server must know again itself is kept sealed, if it is given a key
+//!   for that ([`Vault`]).
 //! - A column that is marked `personal` at its source stays marked in every view, training set and prediction log
 //!   made from it ([`PrivacyMarks`]).
 #![cfg_attr(
@@ -22,6 +23,7 @@ mod identity;
 mod network;
 mod outbound;
 mod privacy;
+mod vault;
 
 pub use access::{ACTIONS, Authorizer, Denied, Resource, Role, Roles, default_policy};
 pub use error::{Error, PolicyProblem};
@@ -30,6 +32,7 @@ pub use mainspring_catalog::{Principal, PrincipalKind};
 pub use network::{AllowedHosts, ForbiddenHost, RefusedBind, check_bind};
 pub use outbound::{ForbiddenDestination, Reach, is_public, resolve};
 pub use privacy::{ColumnLineage, ColumnSource, PrivacyMarks, columns_of_model, columns_of_source, columns_of_view};
+pub use vault::{KeptSecret, SECRETS_KEY, Vault, VaultError};
 
 /// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

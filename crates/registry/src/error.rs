@@ -187,6 +187,9 @@ pub enum Error {
     /// Something said of a webhook breaks a rule.
     #[error("{0}")]
     Webhook(String),
+    /// A secret cannot be sealed, or is not opened by any key.
+    #[error(transparent)]
+    Secret(#[from] mainspring_govern::VaultError),
     /// The place that a version is to be made from is not one that it may name.
     #[error("Invalid model version source: '{named}'. {reason}")]
     Source {

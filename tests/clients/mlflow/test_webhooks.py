@@ -1,10 +1,13 @@
 """Webhooks: made by the client, delivered signed, tried again, and kept from private addresses."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
+import os
+import sqlite3
 import threading
 import time
 
@@ -49,6 +52,13 @@ class Receiver:
             time.sleep(0.05)
         assert len(self.seen) >= count, f"{len(self.seen)} of {count} came"
         return [json.loads(body) for _, body in self.seen]
+
+    def all_signed_with(self, secret):
+        for headers, body in self.seen:
+            headers = {name.lower(): value for name, value in headers.items()}
+            identity, at = headers["x-mlflow-delivery-id"], headers["x-mlflow-timestamp"]
+            mac = hmac.new(secret, f"{identity}.{at}.".encode() + body, hashlib.sha256)
+            assert headers["x-mlflow-signature"] == "v1," + base64.b64encode(mac.digest()).decode()
 
 
 @pytest.fixture
@@ -103,11 +113,10 @@ def test_what_happens_is_told_signed_and_in_order(client, receiver):
     assert by_event["model_version_tag.deleted"] == {"name": "heard", "version": "1", "key": "k"}
     assert by_event["model_version_alias.created"] == {"name": "heard", "alias": "champion", "version": "1"}
     assert by_event["model_version_alias.deleted"] == {"name": "heard", "alias": "champion"}
-    for headers, body in receiver.seen:
+    receiver.all_signed_with(b"a secret")
+    for headers, _ in receiver.seen:
         headers = {name.lower(): value for name, value in headers.items()}
-        identity, at = headers["x-mlflow-delivery-id"], headers["x-mlflow-timestamp"]
-        mac = hmac.new(b"a secret", f"{identity}.{at}.".encode() + body, hashlib.sha256)
-        assert headers["x-mlflow-signature"] == "v1," + base64.b64encode(mac.digest()).decode()
+        at = headers["x-mlflow-timestamp"]
         assert headers["content-type"] == "application/json" and abs(int(at) - time.time()) < 60
     client.delete_webhook(hook.webhook_id)
 
@@ -163,6 +172,80 @@ def test_what_waits_outlives_a_kill(tmp_path, receiver):
             assert [event["data"]["name"] for event in receiver.wait(3)] == ["late"] * 3
             use(again).delete_webhook(hook.webhook_id)
             server.process = again.process
+
+
+def serving(folder, *keys):
+    env = {"MAINSPRING_SECRETS_KEY": ",".join(keys)} if keys else {}
+    return Server(folder, "--allow-private-webhooks", env=env)
+
+
+def database(folder):
+    """All that the files of the catalog hold, what was deleted and not yet overwritten too."""
+    return b"".join(file.read_bytes() for file in (folder / ".mainspring").glob("catalog.db*"))
+
+
+def kept_secret(folder, hook):
+    with contextlib.closing(sqlite3.connect(folder / ".mainspring" / "catalog.db")) as catalog:
+        rows = catalog.execute("select body from documents where kind = 'webhook' and id = ?", [hook.webhook_id])
+        return json.loads(rows.fetchone()[0])["secret"]
+
+
+def test_a_secret_is_not_in_the_database_and_deliveries_are_signed_with_it(tmp_path, receiver):
+    old, new = os.urandom(32).hex(), base64.b64encode(os.urandom(32)).decode()
+    with serving(tmp_path, old) as server:
+        client = use(server)
+        hook = client.create_webhook("sealed", receiver.url, ["registered_model.created"], secret="never in the clear")
+        client.create_registered_model("one")
+        receiver.wait(1)
+        assert b'"sealed":"v1:' in database(tmp_path) and b"never in the clear" not in database(tmp_path)
+        before = kept_secret(tmp_path, hook)
+    with serving(tmp_path, new, old) as server:
+        use(server).create_registered_model("two")
+        receiver.wait(2)
+        assert kept_secret(tmp_path, hook) != before, "it is sealed anew with the first key"
+    with serving(tmp_path, new) as server:
+        client = use(server)
+        assert client.test_webhook(hook.webhook_id).success
+        client.create_registered_model("three")
+        receiver.wait(4)
+    assert b"never in the clear" not in database(tmp_path)
+    receiver.all_signed_with(b"never in the clear")
+
+
+def test_what_no_key_opens_is_not_sent_unsigned_but_waits_for_the_key(tmp_path, receiver):
+    key = os.urandom(32).hex()
+    with serving(tmp_path, key) as server:
+        hook = use(server).create_webhook("shut", receiver.url, ["registered_model.created"], secret="kept")
+    for keys in [[], [os.urandom(32).hex()]]:
+        with serving(tmp_path, *keys) as server:
+            client = use(server)
+            client.create_registered_model(f"told later {len(keys)}")
+            with pytest.raises(MlflowException, match="MAINSPRING_SECRETS_KEY") as error:
+                client.test_webhook(hook.webhook_id)
+            assert error.value.error_code == "RESOURCE_CONFLICT"
+            time.sleep(1)
+    assert receiver.seen == []
+    with serving(tmp_path, key) as server:
+        assert {event["data"]["name"] for event in receiver.wait(2)} == {"told later 0", "told later 1"}
+        receiver.all_signed_with(b"kept")
+
+
+def test_a_secret_that_was_kept_plain_is_sealed_when_there_is_a_key(tmp_path, receiver):
+    with serving(tmp_path) as server:
+        hook = use(server).create_webhook("early", receiver.url, ["registered_model.created"], secret="early on")
+        assert kept_secret(tmp_path, hook) == "early on"
+    with serving(tmp_path, os.urandom(32).hex()) as server:
+        use(server).create_registered_model("after")
+        receiver.wait(1)
+        receiver.all_signed_with(b"early on")
+        assert list(kept_secret(tmp_path, hook)) == ["sealed"]
+    # the key is lost: a new secret makes the webhook work again
+    with serving(tmp_path) as server:
+        client = use(server)
+        client.update_webhook(hook.webhook_id, secret="another")
+        receiver.seen.clear()
+        assert client.test_webhook(hook.webhook_id).success
+        receiver.all_signed_with(b"another")
 
 
 @pytest.mark.parametrize("url", [

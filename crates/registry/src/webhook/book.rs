@@ -57,19 +57,24 @@ impl Registry {
     /// [`Error::Webhook`] for a name, address or list of events that breaks a rule, or when the catalog fails.
     pub async fn create_webhook(&self, new: NewWebhook, reach: Reach, principal: &Principal) -> Result<Webhook> {
         let now = Timestamp::now();
+        let id = uuid::Uuid::now_v7().to_string();
+        let secret = match &new.secret {
+            Some(secret) => self.new_secret(&id, secret)?,
+            None => None,
+        };
         let webhook = Webhook {
-            id: uuid::Uuid::now_v7().to_string(),
+            id,
             name: new.name,
             description: new.description,
             url: new.url,
             events: new.events,
-            secret: new.secret,
+            secret,
             active: !new.disabled,
             created_at: now,
             updated_at: now,
             by: principal.clone(),
         };
-        check(&webhook, reach).await?;
+        check(&webhook, new.secret.as_deref(), reach).await?;
         if self.catalog.count::<Webhook>(None).await? >= WEBHOOKS_MAX as u64 {
             return Err(Error::Webhook(format!(
                 "There are {WEBHOOKS_MAX} webhooks, which is the most; delete one first."
@@ -117,17 +122,21 @@ impl Registry {
         let stored = self.stored_webhook(id).await?;
         let unchanged = stored.unchanged();
         let before = stored.document;
+        let secret = match &edit.secret {
+            Some(secret) => self.new_secret(id, secret)?,
+            None => before.secret.map(|kept| self.renewed_secret(id, kept)),
+        };
         let webhook = Webhook {
             name: edit.name.unwrap_or(before.name),
             description: edit.description.or(before.description),
             url: edit.url.unwrap_or(before.url),
             events: edit.events.unwrap_or(before.events),
-            secret: edit.secret.or(before.secret),
+            secret,
             active: edit.active.unwrap_or(before.active),
             updated_at: Timestamp::now(),
             ..before
         };
-        check(&webhook, reach).await?;
+        check(&webhook, edit.secret.as_deref(), reach).await?;
         let change = Change::new(principal, "webhook.update", node(id))
             .detail(
                 json!({ "name": webhook.name, "url": webhook.url, "events": webhook.events, "active": webhook.active }),
@@ -190,7 +199,7 @@ pub(super) fn node(id: &str) -> String {
     format!("webhook:{id}")
 }
 
-async fn check(webhook: &Webhook, reach: Reach) -> Result<()> {
+async fn check(webhook: &Webhook, secret: Option<&str>, reach: Reach) -> Result<()> {
     let refuse = |words: String| Err(Error::Webhook(words));
     let Webhook { name, url, events, .. } = webhook;
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
@@ -206,7 +215,7 @@ async fn check(webhook: &Webhook, reach: Reach) -> Result<()> {
     if events.is_empty() {
         return refuse("Webhook events must be a non-empty list of events.".into());
     }
-    let texts = [webhook.secret.as_deref(), webhook.description.as_deref()];
+    let texts = [secret, webhook.description.as_deref()];
     if url.len() > URL_BYTES_MAX || texts.into_iter().flatten().any(|text| text.len() > TEXT_BYTES_MAX) {
         return refuse("Webhook URL, secret or description is too long: at most 2,048, 8,000 and 8,000 bytes.".into());
     }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use mainspring_catalog::{Document, Principal};
+use mainspring_govern::KeptSecret;
 use serde::{Deserialize, Serialize};
 
 use super::EventKind;
@@ -20,7 +21,7 @@ pub struct Webhook {
     /// Of what.
     pub events: Vec<EventKind>,
     /// What deliveries are signed with. It never leaves the server.
-    pub secret: Option<String>,
+    pub secret: Option<KeptSecret>,
     /// Whether it is told at present.
     pub active: bool,
     /// When it was made.

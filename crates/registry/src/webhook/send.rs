@@ -89,6 +89,9 @@ impl WebhookSender {
         if let Err(error) = self.drop_orphans().await {
             tracing::error!(%error, "deliveries of webhooks that are gone could not be cleared away");
         }
+        if let Err(error) = self.registry.renew_secrets().await {
+            tracing::error!(%error, "the secrets of webhooks could not be gone through");
+        }
         loop {
             if let Err(error) = self.round().await {
                 tracing::error!(%error, "the outbox of webhooks could not be worked on");
@@ -98,7 +101,7 @@ impl WebhookSender {
     }
 
     /// Sends what is due, once.
-    async fn round(&self) -> Result<()> {
+    pub(super) async fn round(&self) -> Result<()> {
         if self.registry.catalog.count::<Delivery>(None).await? == 0 {
             return Ok(());
         }
@@ -136,7 +139,11 @@ impl WebhookSender {
         let Some(webhook) = webhook.filter(|webhook| webhook.active) else {
             return self.end(&delivery, unchanged, "webhook.drop", json!({ "reason": "deleted or disabled" })).await;
         };
-        let tried = self.send(&webhook, &delivery.id, &delivery.body).await;
+        let tried = match self.registry.signing_secret(&webhook) {
+            Ok(secret) => self.send(&webhook, secret.as_deref(), &delivery.id, &delivery.body).await,
+            // the server may soon be started with the key
+            Err(error) => Tried::Failed { reason: error.to_string(), passing: true },
+        };
         let detail = |words: serde_json::Value| json!({ "event": delivery.event, "attempts": delivery.attempts + 1, "answer": words });
         match tried {
             Tried::Answered { status, .. } if is_taken(status) => {
@@ -169,12 +176,16 @@ impl WebhookSender {
     }
 
     /// Sends an example of an event, once.
-    pub async fn try_out(&self, webhook: &Webhook, event: EventKind) -> Tried {
+    ///
+    /// # Errors
+    /// [`Error::Secret`](crate::Error::Secret) when no key opens what it is to be signed with.
+    pub async fn try_out(&self, webhook: &Webhook, event: EventKind) -> Result<Tried> {
+        let secret = self.registry.signing_secret(webhook)?;
         let body = event.example().body(Timestamp::now());
-        self.send(webhook, &uuid::Uuid::now_v7().to_string(), &body).await
+        Ok(self.send(webhook, secret.as_deref(), &uuid::Uuid::now_v7().to_string(), &body).await)
     }
 
-    async fn send(&self, webhook: &Webhook, id: &str, body: &str) -> Tried {
+    async fn send(&self, webhook: &Webhook, secret: Option<&str>, id: &str, body: &str) -> Tried {
         let failed = |reason: String, passing: bool| Tried::Failed { reason, passing };
         let (host, port) = match destination(&webhook.url, self.reach) {
             Ok(destination) => destination,
@@ -204,7 +215,7 @@ impl WebhookSender {
             .header("Content-Type", "application/json")
             .header("X-MLflow-Delivery-Id", id)
             .header("X-MLflow-Timestamp", &timestamp);
-        if let Some(secret) = webhook.secret.as_ref().filter(|secret| !secret.is_empty()) {
+        if let Some(secret) = secret {
             request = request.header("X-MLflow-Signature", signature(secret, id, &timestamp, body));
         }
         let answer = match request.body(body.to_owned()).send().await {
@@ -252,7 +263,7 @@ fn words(error: &reqwest::Error) -> String {
     words
 }
 
-fn system() -> Principal {
+pub(super) fn system() -> Principal {
     Principal::system("webhooks")
 }
 

@@ -156,6 +156,7 @@ impl From<mainspring_catalog::Error> for Refused {
 
 impl From<mainspring_registry::Error> for Refused {
     fn from(error: mainspring_registry::Error) -> Self {
+        use mainspring_govern::VaultError;
         use mainspring_registry::Error;
         let code = match &error {
             Error::NoRun(id) => return Self::no_such(format!("Run with id={id} not found")),
@@ -186,6 +187,10 @@ impl From<mainspring_registry::Error> for Refused {
             Error::Upload { .. } => Code::BadRequest,
             Error::UploadsFull { .. } => Code::RequestLimitExceeded,
             Error::Contended(_) => Code::ResourceConflict,
+            // the server lacks a key, and lacks it until it is started anew: the nearest that clients do not retry
+            Error::Secret(VaultError::NotSet { .. } | VaultError::NoKeyFits { .. } | VaultError::Form { .. }) => {
+                Code::ResourceConflict
+            }
             Error::RunEnded { .. }
             | Error::AliasName(_)
             | Error::NothingBefore { .. }
@@ -231,6 +236,7 @@ impl From<mainspring_registry::Error> for Refused {
             | Error::Files { .. }
             | Error::FileRoot { .. }
             | Error::Catalog(_)
+            | Error::Secret(_)
             | Error::Json(_) => return Self::internal(&error),
         };
         Self::new(code, error.to_string())

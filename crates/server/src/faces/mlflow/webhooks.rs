@@ -97,7 +97,7 @@ async fn test(
     let webhook = app.registry.webhook(&id).await?;
     let wanted = fields.get("event").map(event).transpose()?;
     let kind = wanted.or_else(|| webhook.events.first().copied()).ok_or_else(|| Refused::missing("event"))?;
-    let tried = app.webhooks.try_out(&webhook, kind).await;
+    let tried = app.webhooks.try_out(&webhook, kind).await?;
     let success = tried.is_taken();
     let result = match tried {
         Tried::Answered { status, body } => {
