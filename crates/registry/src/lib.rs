@@ -78,5 +78,5 @@ pub use tracking::{
     TextTest, Tracking,
 };
 pub use version::{Compared, Logged, ModelVersion, Note, RegisteredModel, TrainingSet, VersionStage};
-pub use versions::{NewVersion, Others};
+pub use versions::{NewVersion, Others, logged_folder};
 pub use webhook::{Delivery, EventKind, NewWebhook, Tried, Webhook, WebhookEdit, WebhookEvent, WebhookSender};

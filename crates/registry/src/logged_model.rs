@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::registry::ATTEMPTS;
 use crate::versions::logged_folder;
-use crate::{Error, FilePath, Registry, Result};
+use crate::{Error, Experiment, FilePath, Registry, Result, Stage};
 
 /// The most parameters and the most tags of one.
 const ENTRIES_MAX: usize = 10_000;
@@ -107,7 +107,8 @@ impl Registry {
     /// Begins a logged model, and says where its files go.
     ///
     /// # Errors
-    /// [`Error::LoggedModel`] for a name that breaks a rule, or when the catalog fails.
+    /// [`Error::LoggedModel`] for a name that breaks a rule; [`Error::ExperimentStage`] when the experiment is deleted; when
+    /// the catalog fails.
     pub async fn create_logged_model(&self, new: NewLoggedModel, principal: &Principal) -> Result<LoggedModel> {
         let id = format!("m-{}", uuid::Uuid::now_v7().simple());
         // the last digits of the id differ where the first, which are its time, do not
@@ -123,6 +124,10 @@ impl Registry {
             )));
         }
         check_entries(&new.params, &new.tags)?;
+        let experiment = self.catalog.get::<Experiment>(&new.experiment).await?;
+        if let Some(deleted) = experiment.filter(|stored| stored.document.stage == Stage::Deleted) {
+            return Err(Error::ExperimentStage { name: deleted.document.name, must: "active" });
+        }
         let now = Timestamp::now();
         let model = LoggedModel {
             artifact_uri: format!("{}/models/{id}/artifacts", new.root.trim_end_matches('/')),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Change, ListQuery, Principal, Stored};
+use mainspring_govern::Vault;
 use mainspring_kernel::ModelArtifact;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -37,6 +38,8 @@ pub struct Registry {
     artifacts: ArtifactStore,
     tracking: Option<Tracking>,
     files: FileStore,
+    /// What secrets of webhooks are sealed with.
+    pub(crate) vault: Vault,
     /// Wakes the sender of webhooks.
     pub(crate) told: Arc<Notify>,
 }
@@ -50,6 +53,7 @@ impl Registry {
             artifacts: ArtifactStore::new(artifacts),
             tracking: None,
             files: FileStore::in_memory(),
+            vault: Vault::default(),
             told: Arc::default(),
         }
     }
@@ -72,6 +76,12 @@ impl Registry {
     #[must_use]
     pub fn with_files(self, files: FileStore) -> Self {
         Self { files, ..self }
+    }
+
+    /// The same registry, with keys that secrets are sealed with; without them they are kept as they come.
+    #[must_use]
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self { vault, ..self }
     }
 
     /// The files that clients logged.
@@ -188,6 +198,7 @@ impl Registry {
                 Some(value) => version.tags.insert(key.into(), value.into()),
                 None => version.tags.remove(key),
             };
+            Ok(())
         })
         .await
     }
@@ -204,44 +215,62 @@ impl Registry {
         text: &str,
         principal: &Principal,
     ) -> Result<ModelVersion> {
-        for _ in 0..ATTEMPTS {
-            let before = self.version(model, version).await?;
-            check_note(text)?;
-            if before.notes.len() >= NOTES_MAX {
+        self.version(model, version).await?;
+        check_note(text)?;
+        let action = ("model.note", json!({ "text": text }));
+        self.change_version((model, version), action, None, principal, |version| {
+            if version.notes.len() >= NOTES_MAX {
                 return Err(Error::Remark(format!(
-                    "version {version} of model `{model}` has {NOTES_MAX} notes, which is the most; what is to be found by \
-                     programs is better a tag"
+                    "version {} of model `{model}` has {NOTES_MAX} notes, which is the most; what is to be found by programs \
+                     is better a tag",
+                    version.version
                 )));
             }
-            let note = Note { at: Timestamp::now(), by: principal.clone(), text: text.into() };
-            let action = ("model.note", json!({ "text": text }));
-            let edit = |version: &mut ModelVersion| version.notes.push(note);
-            match self.change_version((model, version), action, None, principal, edit).await {
+            version.notes.push(Note { at: Timestamp::now(), by: principal.clone(), text: text.into() });
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes a version by a function, which is asked again when somebody else changed it meanwhile.
+    pub(crate) async fn change_version(
+        &self,
+        (model, number): (&str, u64),
+        (action, detail): (&str, serde_json::Value),
+        event: Option<WebhookEvent>,
+        principal: &Principal,
+        edit: impl Fn(&mut ModelVersion) -> Result<()>,
+    ) -> Result<ModelVersion> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.stored_version(model, number).await?;
+            let unchanged = stored.unchanged();
+            let mut version = ModelVersion { updated_at: Some(Timestamp::now()), ..stored.document };
+            edit(&mut version)?;
+            let mut change = Change::new(principal, action, version.node()).detail(detail.clone());
+            change = change.put(&version, unchanged)?;
+            if let Some(event) = &event {
+                change = self.announce(change, event).await?;
+            }
+            match self.commit(change).await {
+                Err(Error::Catalog(error)) if error.is_conflict() => {}
+                other => return other.map(|()| version),
+            }
+        }
+        Err(Error::Contended(ModelVersion::document_id(model, number)))
+    }
+
+    /// Tries a change again while others change the same meanwhile. `of` is what it changes, for the error.
+    pub(crate) async fn until_alone<T, F>(of: impl FnOnce() -> String, attempt: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        for _ in 0..ATTEMPTS {
+            match attempt().await {
                 Err(Error::Catalog(error)) if error.is_conflict() => {}
                 other => return other,
             }
         }
-        Err(Error::Contended(ModelVersion::document_id(model, version)))
-    }
-
-    pub(crate) async fn change_version(
-        &self,
-        (model, version): (&str, u64),
-        (action, detail): (&str, serde_json::Value),
-        event: Option<WebhookEvent>,
-        principal: &Principal,
-        edit: impl FnOnce(&mut ModelVersion),
-    ) -> Result<ModelVersion> {
-        let stored = self.stored_version(model, version).await?;
-        let unchanged = stored.unchanged();
-        let mut version = ModelVersion { updated_at: Some(Timestamp::now()), ..stored.document };
-        edit(&mut version);
-        let mut change = Change::new(principal, action, version.node()).detail(detail).put(&version, unchanged)?;
-        if let Some(event) = event {
-            change = self.announce(change, &event).await?;
-        }
-        self.commit(change).await?;
-        Ok(version)
+        Err(Error::Contended(of()))
     }
 
     /// The table versions that some model version was trained from, `schema.table` to versions in ascending order: what

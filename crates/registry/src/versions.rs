@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::manifest::{MANIFEST, MANIFEST_BYTES_MAX};
 use crate::model::Follower;
-use crate::registry::{ATTEMPTS, blocking};
+use crate::registry::blocking;
 use crate::servable::{LoggedFiles, Servable, convert};
 use crate::source::Named;
 use crate::{
@@ -77,13 +77,8 @@ impl Registry {
 
     /// Registers a version under the next free number of its model, whatever others register meanwhile.
     pub(crate) async fn next_version(&self, version: ModelVersion, principal: &Principal) -> Result<ModelVersion> {
-        for _ in 0..ATTEMPTS {
-            match self.try_register_logged(&version, principal).await {
-                Err(Error::Catalog(error)) if error.is_conflict() => {}
-                other => return other,
-            }
-        }
-        Err(Error::Contended(version.model))
+        let attempt = || self.try_register_logged(&version, principal);
+        Self::until_alone(|| version.model.clone(), attempt).await
     }
 
     async fn try_register_logged(&self, version: &ModelVersion, principal: &Principal) -> Result<ModelVersion> {
@@ -300,15 +295,28 @@ impl Registry {
         let event = None;
         self.change_version((model, version), ("model.describe", detail), event, principal, |version| {
             version.description = text.into();
+            Ok(())
         })
         .await
     }
 
-    /// Moves a version to a stage, and those that are there to the archive if that is wanted.
+    /// Moves a version to a stage, and those that are there to the archive if that is wanted, whatever others change
+    /// meanwhile.
     ///
     /// # Errors
-    /// When there is no such version, it was changed meanwhile, or the catalog fails.
+    /// When there is no such version, or the catalog fails.
     pub async fn set_stage(
+        &self,
+        (model, number): (&str, u64),
+        stage: VersionStage,
+        others: Others,
+        principal: &Principal,
+    ) -> Result<ModelVersion> {
+        let attempt = || self.try_set_stage((model, number), stage, others, principal);
+        Self::until_alone(|| ModelVersion::document_id(model, number), attempt).await
+    }
+
+    async fn try_set_stage(
         &self,
         (model, number): (&str, u64),
         stage: VersionStage,
@@ -335,12 +343,17 @@ impl Registry {
         Ok(version)
     }
 
-    /// Deletes a version, and takes away the aliases that name it. Its number is never given again.
+    /// Deletes a version, and takes away the aliases that name it, whatever others change meanwhile. Its number is never
+    /// given again.
     ///
     /// # Errors
-    /// [`Error::Followed`] when an endpoint answers with it; when there is no such version, it or an alias was changed
-    /// meanwhile, or the catalog fails.
+    /// [`Error::Followed`] when an endpoint answers with it; when there is no such version, or the catalog fails.
     pub async fn delete_version(&self, model: &str, number: u64, principal: &Principal) -> Result<()> {
+        let attempt = || self.try_delete_version(model, number, principal);
+        Self::until_alone(|| ModelVersion::document_id(model, number), attempt).await
+    }
+
+    async fn try_delete_version(&self, model: &str, number: u64, principal: &Principal) -> Result<()> {
         let stored = self.stored_version(model, number).await?;
         let (version, now) = (&stored.document, Timestamp::now());
         let mut change = Change::new(principal, "model.delete_version", version.node())
@@ -391,8 +404,9 @@ pub enum Others {
     Archived,
 }
 
-/// The folder in the file store that an artifact URI of this server names.
-pub(crate) fn logged_folder(uri: &str) -> Option<FilePath> {
+/// The folder in the file store that an artifact URI of this server names; none for a place that its client keeps itself.
+#[must_use]
+pub fn logged_folder(uri: &str) -> Option<FilePath> {
     match Source::parse(uri) {
         Ok(Source::Files(folder)) => Some(folder),
         _ => None,

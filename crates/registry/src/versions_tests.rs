@@ -209,6 +209,51 @@ async fn versions_registered_by_clients_at_once_get_numbers_of_their_own() {
 }
 
 #[tokio::test]
+async fn versions_of_one_model_are_staged_and_deleted_at_once() {
+    let f = fixture().await;
+    f.model("m").await;
+    let run = f.run().await;
+    for _ in 0..8 {
+        f.register("m", &run).await.unwrap();
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 1..=8 {
+        let (registry, owner) = (f.registry.clone(), f.owner.clone());
+        tasks.spawn(async move {
+            if number % 2 == 0 {
+                return registry.delete_version("m", number, &owner).await;
+            }
+            registry.set_stage(("m", number), VersionStage::Staging, Others::Kept, &owner).await.map(|_| ())
+        });
+    }
+
+    let outcomes = tasks.join_all().await;
+
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let left = f.registry.versions("m").await.unwrap();
+    assert_eq!(left.iter().map(|version| version.version).collect::<Vec<_>>(), [7, 5, 3, 1]);
+    assert!(left.iter().all(|version| version.stage == VersionStage::Staging));
+}
+
+#[tokio::test]
+async fn labels_of_one_version_that_are_set_at_once_are_all_kept() {
+    let f = fixture().await;
+    f.model("m").await;
+    let run = f.run().await;
+    f.register("m", &run).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (registry, owner) = (f.registry.clone(), f.owner.clone());
+        tasks.spawn(async move { registry.tag_version("m", 1, &format!("key{number}"), Some("x"), &owner).await });
+    }
+
+    let outcomes = tasks.join_all().await;
+
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(f.registry.version("m", 1).await.unwrap().tags.len(), 8);
+}
+
+#[tokio::test]
 async fn every_change_leaves_its_entry() {
     let f = fixture().await;
     f.model("m").await;

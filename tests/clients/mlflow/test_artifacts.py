@@ -262,8 +262,7 @@ def test_presigned_transfers_of_a_folder_are_answered_as_not_implemented(server,
 
 
 @in_a_bucket
-def test_a_bucket_gives_files_to_a_client_that_is_told_to_fetch_them_there(server, client, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "true")
+def test_a_client_fetches_files_from_the_bucket_without_being_told_to(server, client, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE", "1")
     monkeypatch.setenv("MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE", str(5 << 20))
     run = client.create_run("0").info
@@ -280,6 +279,14 @@ def test_a_bucket_gives_files_to_a_client_that_is_told_to_fetch_them_there(serve
     down = client.download_artifacts(run.run_id, "deep/large \u00e9.bin", str(tmp_path / "down"))
     assert open(down, "rb").read() == content
     assert len(asked) == 3 and all(url.startswith(os.environ["AWS_ENDPOINT_URL"]) for url in asked), asked
+
+
+def test_a_client_is_told_whether_large_files_may_go_straight_to_the_bucket(server, client):
+    run = client.create_run("0").info
+    repository = mlflow.store.artifact.artifact_repository_registry.get_artifact_repository(run.artifact_uri)
+    in_a_bucket = not (server.folder / ".mainspring/files").exists()
+    assert repository._is_multipart_upload_enabled() is in_a_bucket
+    assert repository._is_multipart_download_enabled() is in_a_bucket
 
 
 @in_a_bucket
@@ -340,7 +347,10 @@ def test_a_large_file_goes_up_in_parts_when_the_client_is_told_to(server, client
         assert status == 400 and b"error_code" in answer, (action, body, answer)
 
 
-def test_a_large_artifact_passes_through_without_being_held(server, client, tmp_path):
+def test_a_large_artifact_passes_through_without_being_held(server, client, tmp_path, monkeypatch):
+    # over a bucket the client would go there
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false")
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
     run = client.create_run("0").info
     block = os.urandom(1 << 20)
     digest = hashlib.sha256()

@@ -273,6 +273,42 @@ def test_logged_models_begin_finish_are_searched_and_deleted(client):
         refused("INVALID_PARAMETER_VALUE", client.create_logged_model, experiment, name=name)
 
 
+def test_a_deleted_experiment_takes_no_logged_model(client):
+    experiment = mlflow.create_experiment("gone")
+    client.delete_experiment(experiment)
+    words = refused("INVALID_PARAMETER_VALUE", client.create_logged_model, experiment, name="late")
+    assert "must be in the 'active' state" in words
+    client.restore_experiment(experiment)
+    assert client.create_logged_model(experiment, name="late").status == "PENDING"
+
+
+def test_logged_models_are_ordered_by_what_was_measured_last(client):
+    experiment = mlflow.create_experiment("ordered")
+    first, second = [client.create_run(experiment).info.run_id for _ in range(2)]
+    moved, steady = [client.create_logged_model(experiment, name=name).model_id for name in ["moved", "steady"]]
+    client.log_metric(first, "auc", 0.9, timestamp=1_000, model_id=moved)
+    client.log_metric(second, "auc", 0.1, timestamp=2_000, model_id=moved)
+    client.log_metric(first, "auc", 0.5, timestamp=1_500, model_id=steady)
+    found = client.search_logged_models([experiment], order_by=[{"field_name": "metrics.auc"}])
+    assert [model.name for model in found] == ["moved", "steady"]
+
+
+def test_what_a_metric_was_measured_on_has_bounds(client):
+    experiment = mlflow.create_experiment("bounded")
+    run_id = client.create_run(experiment).info.run_id
+    model = client.create_logged_model(experiment, name="bounded").model_id
+    for name, digest in [("n" * 70_000, "d"), ("n", "d" * 70_000), ("n" * 501, "d"), ("n", "d" * 37)]:
+        on = {"model_id": model, "dataset_name": name, "dataset_digest": digest}
+        words = refused("INVALID_PARAMETER_VALUE", client.log_metric, run_id, "auc", 0.5, **on)
+        assert "exceeds the maximum length" in words
+        batched = mlflow.entities.Metric("auc", 0.5, 1, 1, **on)
+        refused("INVALID_PARAMETER_VALUE", client.log_batch, run_id, [batched])
+    client.log_metric(run_id, "auc", 0.75, model_id=model, dataset_name="n" * 500, dataset_digest="d" * 36)
+    [seen] = client.get_logged_model(model).metrics
+    assert (seen.value, seen.dataset_name, seen.dataset_digest) == (0.75, "n" * 500, "d" * 36)
+    refused("INVALID_PARAMETER_VALUE", client.search_logged_models, [experiment], f"metrics.`{'x' * 70_000}` > 1")
+
+
 def test_a_logged_model_is_registered_served_by_alias_to_clients_and_seen_in_our_own_lists(server, client):
     with mlflow.start_run() as run:
         mlflow.log_metric("auc", 0.8)

@@ -27,6 +27,12 @@ pub struct SignedFile {
 }
 
 impl FileStore {
+    /// Whether a client can be given addresses by which it sends and fetches files without this process between.
+    #[must_use]
+    pub fn signs_addresses(&self) -> bool {
+        self.bucket.is_some()
+    }
+
     /// An address by which anyone may fetch a file for so long; none from a store that has no such addresses.
     ///
     /// # Errors

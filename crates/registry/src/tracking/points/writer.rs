@@ -1,6 +1,7 @@
 //! The one thread that writes points. Requests queue here and share syncs.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -81,7 +82,12 @@ impl Thread {
                 points += next.wanted.points.len();
                 batch.push(next);
             }
-            let written = self.write(&batch).map_err(|error| {
+            // what stops one batch may not stop all that come after it: nothing of it is written before the whole is
+            let written = catch_unwind(AssertUnwindSafe(|| self.write(&batch)));
+            let written = written.unwrap_or_else(|_| {
+                Err(Error::Points { doing: "writing", reason: "they broke a rule of the store; see the log".into() })
+            });
+            let written = written.map_err(|error| {
                 tracing::error!(%error, "metrics could not be written");
                 error.to_string()
             });
@@ -222,6 +228,23 @@ mod tests {
 
     fn requests() -> impl Strategy<Value = Vec<Vec<Point>>> {
         proptest::collection::vec(proptest::collection::vec(point(), 1..12), 1..6)
+    }
+
+    #[tokio::test]
+    async fn what_breaks_a_rule_of_the_store_does_not_stop_what_comes_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let Thread { store, keys, next } = thread(folder.path());
+        let writer = Writer::start(store, Arc::clone(&keys), next).unwrap();
+        let metrics = Arc::new(RunMetrics::new("run"));
+        let points = vec![(keys.id("loss"), Point { step: 0, at_ms: 0, value: 1.0 })];
+        let wanted = |models| Wanted { metrics: Arc::clone(&metrics), points: points.clone(), models };
+        let longer_than_a_key = ModelPoint { model: "m".repeat(70_000), dataset: None };
+
+        let broken = writer.write(wanted(vec![(0, longer_than_a_key)])).await;
+        let after = writer.write(wanted(vec![])).await;
+
+        assert!(matches!(broken, Err(Error::Points { .. })), "{broken:?}");
+        assert!(after.is_ok(), "{after:?}");
     }
 
     #[test]

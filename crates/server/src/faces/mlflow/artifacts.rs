@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use futures::TryStreamExt;
-use mainspring_registry::{FileInfo, FilePath};
+use mainspring_registry::{FileInfo, FilePath, logged_folder};
 use serde_json::{Value, json};
 
 use super::UnderBothPrefixes;
@@ -84,7 +84,7 @@ async fn list_run(State(app): State<App>, Extension(caller): Extension<Caller>, 
     let below = FilePath::parse(fields.text("path")?.unwrap_or_default()).map_err(refused)?;
     caller.may(&app, "run.read", "run", run).await?;
     let uri = app.registry.run_artifact_uri(run).await?;
-    let root = app.registry.run_folder(run).await?.ok_or_else(|| elsewhere(&uri))?;
+    let root = folder_at(&uri)?;
     let files = app.registry.files().list(&root.join(&below)).await?;
     Ok(Json(listing(Some(&uri), &below, &files)))
 }
@@ -98,7 +98,7 @@ async fn list_logged_model(
     let below = FilePath::parse(fields.text("artifact_directory_path")?.unwrap_or_default()).map_err(refused)?;
     let model = app.registry.logged_model(&id).await?;
     caller.may(&app, "run.read", "run", model.run.as_deref().unwrap_or(&id)).await?;
-    let root = model.folder().ok_or_else(|| elsewhere(&model.artifact_uri))?;
+    let root = folder_at(&model.artifact_uri)?;
     let files = app.registry.files().list(&root.join(&below)).await?;
     Ok(Json(listing(Some(&model.artifact_uri), &below, &files)))
 }
@@ -114,7 +114,7 @@ async fn of_logged_model(
     let below = FilePath::parse(fields.required("artifact_file_path")?).map_err(refused)?;
     let model = app.registry.logged_model(&id).await?;
     caller.may(&app, "run.read", "run", model.run.as_deref().unwrap_or(&id)).await?;
-    let root = model.folder().ok_or_else(|| elsewhere(&model.artifact_uri))?;
+    let root = folder_at(&model.artifact_uri)?;
     attachment(&app, &root.join(&below), &method, &headers).await
 }
 
@@ -128,8 +128,7 @@ async fn of_run(
     let run = fields.run_id()?;
     let below = FilePath::parse(fields.required("path")?).map_err(refused)?;
     caller.may(&app, "run.read", "run", run).await?;
-    let root = app.registry.run_folder(run).await?;
-    let root = root.ok_or_else(|| elsewhere("a place that its client chose"))?;
+    let root = folder_of(&app, run).await?;
     attachment(&app, &root.join(&below), &method, &headers).await
 }
 
@@ -163,7 +162,7 @@ async fn upload_by_browser(
     let path = path.ok_or_else(|| Refused::invalid("Request must specify path."))?;
     let below = FilePath::parse(path).map_err(refused)?;
     caller.may(&app, "run.log", "run", run).await?;
-    let root = app.registry.run_folder(run).await?.ok_or_else(|| elsewhere("a place that its client chose"))?;
+    let root = folder_of(&app, run).await?;
     let body = axum::body::to_bytes(request.into_body(), BROWSER_BYTES_MAX as usize).await;
     let body = body.map_err(|_| Refused::invalid("Artifact size is too large. Max size is 10MB."))?;
     if body.is_empty() {
@@ -313,12 +312,19 @@ pub(super) fn refused(error: mainspring_registry::FilePathError) -> Refused {
     Refused::invalid(format!("Invalid path: {error}."))
 }
 
-pub(super) fn elsewhere(uri: &str) -> Refused {
-    Refused::with_status(
-        StatusCode::NOT_IMPLEMENTED,
-        Code::NotImplemented,
-        format!("The files lie at {uri}, which its client keeps itself; this server proxies mlflow-artifacts:/ alone."),
-    )
+/// The folder of a run's files, as [`folder_at`].
+pub(super) async fn folder_of(app: &App, run: &str) -> Result<FilePath> {
+    folder_at(&app.registry.run_artifact_uri(run).await?)
+}
+
+/// The folder that an address of artifacts names, or why they are not in our store.
+pub(super) fn folder_at(uri: &str) -> Result<FilePath> {
+    logged_folder(uri).ok_or_else(|| {
+        let words = format!(
+            "The files lie at {uri}, which its client keeps itself; this server proxies mlflow-artifacts:/ alone."
+        );
+        Refused::with_status(StatusCode::NOT_IMPLEMENTED, Code::NotImplemented, words)
+    })
 }
 
 #[cfg(test)]

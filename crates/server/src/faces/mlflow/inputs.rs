@@ -90,8 +90,8 @@ fn dataset((at, input): (usize, WireInput)) -> Result<(Dataset, BTreeMap<String,
     let WireInput { tags, dataset } = input;
     let path = |field: &str| format!("datasets[{at}].dataset.{field}");
     for (field, text, most) in [
-        ("name", &dataset.name, 500),
-        ("digest", &dataset.digest, 36),
+        ("name", &dataset.name, limits::DATASET_NAME_CHARS_MAX),
+        ("digest", &dataset.digest, limits::DATASET_DIGEST_CHARS_MAX),
         ("source_type", &dataset.source_type, 500),
         ("source", &dataset.source, 65_535),
     ] {

@@ -15,6 +15,10 @@ pub(super) const TAG_CHARS_MAX: usize = 8_000;
 pub(super) const EXPERIMENT_TAG_CHARS_MAX: usize = 20_000;
 /// The longest name of an experiment.
 pub(super) const EXPERIMENT_NAME_CHARS_MAX: usize = 500;
+/// The longest name of a dataset.
+pub(super) const DATASET_NAME_CHARS_MAX: usize = 500;
+/// The longest digest of a dataset.
+pub(super) const DATASET_DIGEST_CHARS_MAX: usize = 36;
 /// The most metrics of one batch.
 pub(super) const BATCH_METRICS_MAX: usize = 1_000;
 /// The most params of one batch, and the most tags.

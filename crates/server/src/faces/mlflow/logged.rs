@@ -92,8 +92,7 @@ impl<'a> Batch<'a> {
                 return Err(bad_timestamp(metric.key, &metric.timestamp.into(), place));
             }
             let point = Point { step: metric.step, at_ms: metric.timestamp, value: metric.value };
-            let dataset = (!metric.dataset_name.is_empty()).then_some((metric.dataset_name, metric.dataset_digest));
-            let source = (!metric.model_id.is_empty()).then_some(MetricSource { model: metric.model_id, dataset });
+            let source = source_of(metric.model_id, metric.dataset_name, metric.dataset_digest)?;
             metrics.push(LoggedPoint { key: metric.key, point, source });
         }
         Self { run: plain.run_id, labels, metrics }.checked()
@@ -209,9 +208,18 @@ fn metric_of<'a>(get: impl Fn(&str) -> Option<&'a Value>, place: Place) -> Resul
         })?,
     };
     let digest = text("dataset_digest")?.unwrap_or_default();
-    let dataset = text("dataset_name")?.map(|name| (name, digest));
-    let source = text("model_id")?.map(|model| MetricSource { model, dataset });
+    let dataset = text("dataset_name")?.unwrap_or_default();
+    let source = source_of(text("model_id")?.unwrap_or_default(), dataset, digest)?;
     Ok(LoggedPoint { key, point: Point { step, at_ms, value }, source })
+}
+
+/// The logged model that a metric was measured of, and on which dataset; empty where the client says nothing. Both become
+/// part of a key of the store of points, whose length has a bound.
+fn source_of<'a>(model: &'a str, dataset: &'a str, digest: &'a str) -> Result<Option<MetricSource<'a>>> {
+    limits::length("dataset_name", limits::DATASET_NAME_CHARS_MAX, dataset)?;
+    limits::length("dataset_digest", limits::DATASET_DIGEST_CHARS_MAX, digest)?;
+    let named = (!dataset.is_empty()).then_some((dataset, digest));
+    Ok((!model.is_empty()).then_some(MetricSource { model, dataset: named }))
 }
 
 fn name(key: &str, place: Place) -> Result<()> {
@@ -294,6 +302,26 @@ mod tests {
             if let Some(plain) = PlainBatch::of(&bytes) {
                 prop_assert_eq!(taken(Batch::of_plain(plain)), any_form(&bytes));
             }
+        }
+    }
+
+    #[test]
+    fn what_a_metric_was_measured_on_has_bounds() {
+        let measured_on = |name: String, digest: String| {
+            let metric = json!({
+                "key": "loss", "value": 1.0, "timestamp": 5, "model_id": "m-1", "dataset_name": name,
+                "dataset_digest": digest,
+            });
+            let bytes = serde_json::to_vec(&json!({ "run_id": "r1", "metrics": [metric] })).unwrap();
+            let answer = taken(Batch::of_plain(PlainBatch::of(&bytes).expect("it is plain")));
+            assert_eq!(answer, any_form(&bytes));
+            answer
+        };
+
+        assert!(measured_on("n".repeat(500), "d".repeat(36)).contains("m-1"));
+        for (name, digest) in [("n".repeat(501), String::new()), ("n".into(), "d".repeat(37))] {
+            let answer = measured_on(name, digest);
+            assert!(answer.contains("exceeds the maximum length"), "{answer}");
         }
     }
 

@@ -9,13 +9,13 @@ use axum::{Extension, Json, Router};
 use mainspring_registry::{LoggedModel, LoggedStatus, ModelMetric, NewLoggedModel, NumberTest, TextTest};
 use serde_json::{Value, json};
 
-use super::UnderBothPrefixes;
 use super::access::{Asked, number};
 use super::error::{Refused, Result};
 use super::extract::{Fields, Path};
 use super::filter::{Clause, parse};
 use super::registered_models::{page, pairs};
 use super::registry_search::{Found, Page, cut, number_test, text_test};
+use super::{UnderBothPrefixes, limits};
 use crate::app::App;
 use crate::http::Caller;
 
@@ -263,10 +263,16 @@ impl By {
                 let on = self.dataset_name.clone().filter(|name| !name.is_empty());
                 let on = on.map(|dataset_name| On { dataset_name, dataset_digest: self.dataset_digest.clone() });
                 let fits = |metric: &&ModelMetric| metric.key == key && on.as_ref().is_none_or(|on| on.meets(metric));
-                metrics.iter().find(fits).map_or(Found::Absent, |metric| Found::Number(metric.point.value))
+                let latest = metrics.iter().filter(fits).max_by(|a, b| by_time(a, b));
+                latest.map_or(Found::Absent, |metric| Found::Number(metric.point.value))
             }
         }
     }
+}
+
+/// Which of a metric's values is the later one: MLflow goes by time, then by step, then by the first run.
+fn by_time(a: &ModelMetric, b: &ModelMetric) -> Ordering {
+    (a.point.at_ms, a.point.step).cmp(&(b.point.at_ms, b.point.step)).then_with(|| b.run.cmp(&a.run))
 }
 
 const ATTRIBUTES: [&str; 13] = [
@@ -323,6 +329,7 @@ impl Test {
         let Clause { entity, key, comparison } = clause;
         match entity.as_deref() {
             Some("metric" | "metrics") => {
+                limits::length("Metric name", limits::KEY_CHARS_MAX, &key)?;
                 let test = number_test(comparison, &key)?;
                 Ok(Self::Metric(key, test))
             }

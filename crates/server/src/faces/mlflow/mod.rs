@@ -25,6 +25,7 @@ mod registered_models;
 mod registry_search;
 mod run_filter;
 mod runs;
+mod server_info;
 mod token;
 mod webhooks;
 mod wire;
@@ -73,6 +74,7 @@ pub fn router(app: App) -> Router {
         .merge(artifacts::router())
         .merge(multipart::router())
         .merge(presigned::router())
+        .merge(server_info::router())
         .merge(webhooks::router());
     ["/api", "/ajax-api"]
         .iter()

@@ -10,7 +10,7 @@ use mainspring_registry::FilePath;
 use serde_json::{Value, json};
 
 use super::UnderBothPrefixes;
-use super::artifacts::{Wanted, elsewhere, owner, refused};
+use super::artifacts::{Wanted, folder_at, folder_of, owner, refused};
 use super::error::{Code, Refused, Result};
 use super::extract::Fields;
 use crate::app::App;
@@ -46,7 +46,7 @@ async fn download(State(app): State<App>, Extension(caller): Extension<Caller>, 
     let (run, below) = (fields.run_id()?, wanted(&fields)?);
     let lasting = lasting(&fields, DOWNLOAD_LASTS)?;
     caller.may(&app, "run.read", "run", run).await?;
-    let root = app.registry.run_folder(run).await?.ok_or_else(|| elsewhere("a place that its client chose"))?;
+    let root = folder_of(&app, run).await?;
     let signed = app.registry.files().signed_download(&root.join(&below), lasting).await?.ok_or_else(unsupported)?;
     Ok(Json(json!({ "presigned_url": signed.url, "headers": {}, "file_size": signed.bytes })))
 }
@@ -58,12 +58,12 @@ async fn upload(State(app): State<App>, Extension(caller): Extension<Caller>, fi
     let root = match (named("run_id")?, named("model_id")?) {
         (Some(run), None) => {
             caller.may(&app, "run.log", "run", run).await?;
-            app.registry.run_folder(run).await?.ok_or_else(|| elsewhere("a place that its client chose"))?
+            folder_of(&app, run).await?
         }
         (None, Some(id)) => {
             let model = app.registry.logged_model(id).await?;
             caller.may(&app, "run.log", "run", model.run.as_deref().unwrap_or(id)).await?;
-            model.folder().ok_or_else(|| elsewhere(&model.artifact_uri))?
+            folder_at(&model.artifact_uri)?
         }
         _ => return Err(Refused::invalid("Exactly one of run_id and model_id must be provided.")),
     };
