@@ -7,10 +7,11 @@ use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaPr
 use datafusion::common::SchemaError;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionState;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{DataFrame, SessionContext};
 use mainspring_spec::UnknownName;
 
+use crate::functions::guarded;
 use crate::lake::{CATALOG, session_config};
 use crate::name::SCHEMAS;
 use crate::read::only_queries;
@@ -31,7 +32,8 @@ impl Default for Blueprint {
             // a catalog in memory takes every schema
             let _none_before = catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()));
         }
-        let session = SessionContext::new_with_config(session_config(1));
+        let engine = SessionStateBuilder::new().with_config(session_config(1)).with_default_features();
+        let session = SessionContext::new_with_state(guarded(engine).build());
         session.register_catalog(CATALOG, catalog.clone());
         Self { session, catalog }
     }

@@ -14,6 +14,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::config::{LakeConfig, MEMORY_MIN};
 use crate::error::{Error, Result};
+use crate::functions::guarded;
 use crate::name::TableName;
 use crate::resolve::{LakeCatalog, Versions};
 use crate::root::Root;
@@ -54,6 +55,8 @@ pub(crate) fn session_config(threads: usize) -> SessionConfig {
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("+00:00".into());
+    // it reserves memory for as many groups as a LIMIT says, before there are any: LIMIT 1000000000000 ends the process
+    options.optimizer.enable_topk_aggregation = false;
     config
 }
 
@@ -101,12 +104,11 @@ impl Lake {
 
     pub(crate) fn session_of(&self, versions: Versions) -> SessionContext {
         let config = session_config(self.inner.threads);
-        let state = SessionStateBuilder::new()
+        let engine = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.inner.runtime.clone())
-            .with_default_features()
-            .build();
-        let session = SessionContext::new_with_state(state);
+            .with_default_features();
+        let session = SessionContext::new_with_state(guarded(engine).build());
         session.register_catalog(CATALOG, Arc::new(LakeCatalog::new(self.clone(), versions)));
         session
     }

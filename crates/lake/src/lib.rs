@@ -5,7 +5,8 @@
 //! transaction identifier: the same write lands once, however often it is tried. Readers name a version, a time or the
 //! latest state ([`At`]).
 //!
-//! Queries run in DataFusion under one bounded memory pool; what does not fit is spilled to disk.
+//! Queries run in DataFusion under one bounded memory pool; what does not fit is spilled to disk. SQL functions, which know
+//! no pool, refuse to make more than a bound of one batch (`functions`).
 //!
 //! A write goes through three rooms: `reshape` brings rows into the columns that the table stores, `stage` writes them to
 //! data files that nothing refers to, `commit` makes those visible with one log entry. Changes of rows that are there
@@ -24,6 +25,7 @@ mod durable;
 mod encoding;
 mod error;
 mod expression;
+mod functions;
 mod history;
 mod lake;
 mod maintain;

@@ -169,6 +169,21 @@ def test_too_many_bound_values_are_refused(server):
         client.bind(handle, pa.table({"a": ["x" * 3_000_000]}))
 
 
+def test_compressed_values_are_refused(server):
+    client = Client(server.grpc)
+    handle = client.prepare("SELECT order_id FROM orders WHERE order_id = $1")
+    descriptor = flight.FlightDescriptor.for_command(packed("CommandPreparedStatementQuery", field(1, handle)))
+    values = pa.table({"a": ["O00001"]})
+    options = flight.FlightCallOptions(write_options=pa.ipc.IpcWriteOptions(compression="lz4"))
+    writer, _ = client.client.do_put(descriptor, values.schema, options)
+    with pytest.raises(pa.ArrowException, match="are compressed"):
+        with writer:
+            writer.write_table(values)
+    client.bind(handle, values)
+    info = client.info_of("CommandPreparedStatementQuery", field(1, handle))
+    assert client.read(info).to_pylist() == [{"order_id": "O00001"}]
+
+
 def test_a_ticket_does_not_outlive_the_server(tmp_path):
     with Server(tmp_path / "empty", "--grpc", "127.0.0.1:0") as server:
         ticket = Client(server.grpc).info("SELECT 1 AS one").endpoints[0].ticket

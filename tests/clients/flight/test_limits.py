@@ -198,3 +198,31 @@ def test_a_plan_that_doubles_at_each_step_is_refused(cursor):
     steps = ", ".join(f"t{n} AS (SELECT a.x FROM t{n - 1} a, t{n - 1} b)" for n in range(1, 40))
     with pytest.raises(adbc_driver_manager.Error, match="steps or more, the most is"):
         cursor.execute(f"WITH t0 AS (SELECT 1 AS x), {steps} SELECT * FROM t39")
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT repeat('x', 2000000000 + value) FROM generate_series(1, 8192)",
+    "SELECT range(0, 1000000000000)",
+    "SELECT array_repeat(value, 1000000000000) FROM generate_series(1, 2)",
+    "SELECT replace(text, 'x', text) FROM (SELECT repeat('x', 100000 + value) AS text FROM generate_series(1, 2))",
+    "SELECT repeat('x', 200000) || repeat('y', 200000)",
+    "SELECT CAST(NULL AS INT[2000000000]) FROM generate_series(1, 2)",
+    "SELECT approx_percentile_cont(0.5, 1000000000000) WITHIN GROUP (ORDER BY value) FROM generate_series(1, 9)",
+])
+def test_a_function_that_would_make_too_much_is_refused_and_the_server_goes_on(server, cursor, sql):
+    with Watched(server) as watched, pytest.raises(adbc_driver_manager.Error, match="the most is") as refused:
+        cursor.execute(sql)
+        cursor.fetchall()
+
+    assert "trace id" not in str(refused.value), "it is the caller's mistake, and none of the server's"
+    assert watched.grown < MEMORY
+    cursor.execute("SELECT repeat('ab', 3) || 'c' AS text")
+    assert cursor.fetchone() == ("abababc",)
+
+
+def test_a_limit_beyond_all_rows_takes_no_memory(cursor):
+    cursor.execute(
+        "SELECT value % 3 AS k, max(value) AS greatest FROM generate_series(1, 100) GROUP BY k"
+        " ORDER BY greatest DESC NULLS LAST LIMIT 1000000000000"
+    )
+    assert cursor.fetchall() == [(1, 100), (0, 99), (2, 98)]

@@ -13,8 +13,14 @@ use super::refusal::{internal, status};
 use super::sql_info::{sql_info, types};
 use crate::query::{CATALOG, Queries, TableKind, schemas};
 
+/// The most facts or kinds of tables that a command names: there are fewer of either, and each is sought in every row.
+const NAMED_MAX: usize = 1_000;
+/// The longest pattern: names are a tenth of it, and a longer one takes longer to compile at each of them.
+const PATTERN_BYTES_MAX: usize = 1_280;
+
 /// The columns of the answer to a command about what there is; none when it is another command.
 pub(super) fn schema(command: &Command) -> Result<Option<SchemaRef>, Status> {
+    check_size(command)?;
     Ok(Some(match command.clone() {
         Command::CommandGetCatalogs(ask) => ask.into_builder().schema(),
         Command::CommandGetDbSchemas(ask) => ask.into_builder().schema(),
@@ -36,6 +42,7 @@ pub(super) async fn answer(
     principal: &Principal,
     command: Command,
 ) -> Result<Option<RecordBatch>, Status> {
+    check_size(&command)?;
     let batch = match command {
         Command::CommandGetCatalogs(ask) => {
             let mut builder = ask.into_builder();
@@ -70,6 +77,29 @@ pub(super) async fn answer(
 
 fn ours(error: arrow_flight::error::FlightError) -> Status {
     internal(&error.to_string())
+}
+
+/// Refuses a command that names more than there can be.
+fn check_size(command: &Command) -> Result<(), Status> {
+    let (named, patterns) = match command {
+        Command::CommandGetSqlInfo(ask) => (ask.info.len(), [None, None]),
+        Command::CommandGetDbSchemas(ask) => (0, [ask.db_schema_filter_pattern.as_ref(), None]),
+        Command::CommandGetTables(ask) => {
+            let patterns = [ask.db_schema_filter_pattern.as_ref(), ask.table_name_filter_pattern.as_ref()];
+            (ask.table_types.len(), patterns)
+        }
+        _ => return Ok(()),
+    };
+    if named > NAMED_MAX {
+        let words = format!("the command names {named} facts or kinds of tables, the most is {NAMED_MAX}");
+        return Err(Status::invalid_argument(words));
+    }
+    let longest = patterns.into_iter().flatten().map(String::len).max().unwrap_or_default();
+    if longest > PATTERN_BYTES_MAX {
+        let words = format!("a pattern has {longest} bytes, the most is {PATTERN_BYTES_MAX}");
+        return Err(Status::invalid_argument(words));
+    }
+    Ok(())
 }
 
 /// Whether a name is like a pattern with `%` and `_`.

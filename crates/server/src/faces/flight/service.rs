@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ipc::root_as_message;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -201,6 +202,10 @@ async fn read_batch(
             let words = format!("the bound values take more than {BOUND_BYTES_MAX} bytes, the most; bind fewer rows");
             return Err(FlightError::Tonic(Box::new(Status::resource_exhausted(words))));
         }
+        if is_compressed(&message.data_header) {
+            let words = "the bound values are compressed, which is not read here; send them as they are";
+            return Err(FlightError::Tonic(Box::new(Status::invalid_argument(words))));
+        }
         Ok(message)
     });
     // hostile bytes may trip the decoder; a task of its own turns that into an error
@@ -222,6 +227,16 @@ async fn read_batch(
     };
     let schema = schema.ok_or_else(|| unreadable("there is no schema before them".into()))?;
     arrow::compute::concat_batches(&schema, &batches).map_err(|error| unreadable(error.to_string()))
+}
+
+/// Whether the buffers of a message are compressed. They would take as much memory as their sender says before one byte
+/// is decompressed: more than there is ends the process.
+fn is_compressed(header: &[u8]) -> bool {
+    // what is no message is for the decoder to refuse
+    let Ok(message) = root_as_message(header) else { return false };
+    let of_dictionary = || message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    let batch = message.header_as_record_batch().or_else(of_dictionary);
+    batch.is_some_and(|batch| batch.compression().is_some())
 }
 
 /// That a statement with placeholders has values for them.

@@ -6,9 +6,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::sql::{CommandGetTables, CommandStatementIngest, SqlInfo, SqlSupportedCaseSensitivity};
-use arrow_flight::{Criteria, FlightInfo};
+use arrow_flight::sql::{
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandGetDbSchemas,
+    CommandGetTables, CommandPreparedStatementQuery, CommandStatementIngest, ProstMessageExt, SqlInfo,
+    SqlSupportedCaseSensitivity,
+};
+use arrow_flight::{Action, Criteria, FlightData, FlightDescriptor, FlightInfo};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use mainspring_catalog::{AuditQuery, Catalog, Outcome, Principal};
@@ -22,6 +29,7 @@ use mainspring_serve::{LakeSink, ServeConfig, ServeEngine};
 use mainspring_spec::{Project, QueryLimits};
 use mainspring_train::TrainContext;
 use mainspring_watch::Watch;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
@@ -270,6 +278,59 @@ fn by<T>(name: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("x-caller", name.parse().unwrap());
     request
+}
+
+#[tokio::test]
+async fn compressed_values_are_refused_before_the_memory_that_they_claim_is_taken() {
+    let service = start().await;
+    let mut ada = service.client("ada").await;
+    let query = "SELECT order_id FROM orders WHERE email = ?".to_owned();
+    let ask = ActionCreatePreparedStatementRequest { query, transaction_id: None };
+    let action = Action { r#type: "CreatePreparedStatement".into(), body: ask.as_any().encode_to_vec().into() };
+    let mut answers = ada.inner_mut().do_action(by("ada", action)).await.unwrap().into_inner();
+    let answer = Any::decode(answers.message().await.unwrap().unwrap().body).unwrap();
+    let prepared: ActionCreatePreparedStatementResult = answer.unpack().unwrap().unwrap();
+    let command = CommandPreparedStatementQuery { prepared_statement_handle: prepared.prepared_statement_handle };
+    let emails = StringArray::from(vec!["x".repeat(10_000)]);
+    let values = RecordBatch::try_from_iter([("1", Arc::new(emails) as _)]).unwrap();
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+    let encoder = FlightDataEncoderBuilder::new()
+        .with_flight_descriptor(Some(FlightDescriptor::new_cmd(command.as_any().encode_to_vec())))
+        .with_options(options)
+        .with_schema(values.schema());
+    let mut data: Vec<FlightData> = encoder.build(futures::stream::iter([Ok(values)])).try_collect().await.unwrap();
+    // the text is said to take 64 TiB
+    let rows = data.last_mut().unwrap();
+    let mut body = rows.data_body.to_vec();
+    let claimed = body.windows(8).rposition(|bytes| bytes == 10_000_i64.to_le_bytes()).unwrap();
+    body[claimed..claimed + 8].copy_from_slice(&(1_i64 << 46).to_le_bytes());
+    rows.data_body = body.into();
+
+    let refused = ada.inner_mut().do_put(by("ada", futures::stream::iter(data))).await.unwrap_err();
+
+    assert!(refused.message().contains("are compressed"), "{refused}");
+}
+
+#[tokio::test]
+async fn metadata_is_asked_for_by_no_more_names_and_no_longer_patterns_than_there_can_be() {
+    let service = start().await;
+    let mut ada = service.client("ada").await;
+    let pattern = Some("%_".repeat(1_000));
+    let schemas = CommandGetDbSchemas { catalog: None, db_schema_filter_pattern: pattern.clone() };
+    let of_tables = CommandGetTables { table_name_filter_pattern: pattern, ..CommandGetTables::default() };
+    let kinds = CommandGetTables { table_types: vec!["TABLE".into(); 1_001], ..CommandGetTables::default() };
+
+    for refused in [
+        ada.get_sql_info(vec![SqlInfo::FlightSqlServerName; 1_001]).await,
+        ada.get_db_schemas(schemas).await,
+        ada.get_tables(of_tables).await,
+        ada.get_tables(kinds).await,
+    ] {
+        assert!(refused.unwrap_err().to_string().contains("the most is"));
+    }
+    let likely = CommandGetTables { table_name_filter_pattern: Some("ord%".into()), ..CommandGetTables::default() };
+    let info = ada.get_tables(likely).await.unwrap();
+    assert_eq!(read(&mut ada, &info).await.unwrap().num_rows(), 1);
 }
 
 #[tokio::test]
