@@ -16,6 +16,7 @@ import uuid
 
 import pytest
 import referencing.exceptions
+import requests
 from jsonschema import ValidationError
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import (
@@ -29,7 +30,7 @@ from openlineage.client.event_v2 import (
     RunState,
     StaticDataset,
 )
-from openlineage.client.facet_v2 import symlinks_dataset
+from openlineage.client.facet_v2 import documentation_job, symlinks_dataset
 from openlineage.client.transport.http import HttpCompression, HttpConfig, HttpTransport
 from schemas import NOT_CARRIED, facets_of, schemas, validate_run_event
 from specification import check_run_event
@@ -381,6 +382,23 @@ def test_what_is_no_event_is_refused_and_said_why(graph, change, status, words):
         server.post("/api/v1/lineage", event)
     problem = json.loads(refused.value.read())
     assert refused.value.code == status and words in problem["detail"], problem
+
+
+def test_an_event_that_is_larger_than_may_be_once_decompressed_is_refused(graph):
+    _, server, _ = graph
+    client = OpenLineageClient(transport=HttpTransport(HttpConfig(url=server.url, compression=HttpCompression.GZIP)))
+
+    def emit(name, size):
+        facets = {"documentation": documentation_job.DocumentationJobFacet(description="x" * size)}
+        outputs = [OutputDataset("kafka://broker", name)]
+        client.emit(JobEvent(eventTime="2026-01-31T12:00:00Z", job=Job("spark", name, facets=facets), producer=PRODUCER, outputs=outputs))
+
+    emit("fits", 3 << 20)
+    with pytest.raises(requests.HTTPError) as refused:
+        emit("large", 5 << 20)
+
+    assert refused.value.response.status_code == 413
+    assert edges(server, "job:spark/fits") and not edges(server, "job:spark/large")
 
 
 def test_the_example_runs(graph):

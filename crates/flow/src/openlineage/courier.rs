@@ -1,13 +1,14 @@
 //! Takes events out of the outbox to who they are for.
 
+use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mainspring_catalog::{Catalog, Change, Expect, Principal};
 use serde::Serialize;
-use tokio::fs::OpenOptions;
-use tokio::io::AsyncWriteExt;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -164,8 +165,8 @@ impl Courier {
                     tracing::warn!(status = %answer.status(), event = %queued.id, "a lineage event was refused");
                     continue;
                 }
-                Ok(answer) => format!("{url} answered {}", answer.status()),
-                Err(error) => format!("{url}: {}", without_url(error)),
+                Ok(answer) => format!("{} answered {}", without_secrets(url), answer.status()),
+                Err(error) => format!("{}: {}", without_secrets(url), without_url(error)),
             };
             return (index, Some(failure));
         }
@@ -179,13 +180,57 @@ fn without_url(error: reqwest::Error) -> String {
     format!("{error}{cause}")
 }
 
+/// A URL as it may be logged: without a name and password in it, and without its query, where others have their keys.
+fn without_secrets(url: &str) -> String {
+    let place = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = place.split_once("://") else { return place.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// Appends events, one a line; they are durable when this returns.
 async fn append(path: &Path, events: &[Queued]) -> std::io::Result<()> {
     let mut lines = Vec::new();
+    // a file that is not there, or may not be read, is taken as whole
+    if ends_within_a_line(path).await.unwrap_or(false) {
+        // what is left of a line stands by itself; its event is written again
+        lines.push(b'\n');
+    }
     for queued in events {
         serde_json::to_writer(&mut lines, &queued.event)?;
         lines.push(b'\n');
     }
     let mut file = OpenOptions::new().create(true).append(true).open(path).await?;
     file.write_all(&lines).await?;
+    // writing goes on behind this, and that it failed is told here alone
+    file.flush().await?;
     file.sync_data().await
+}
+
+/// Whether a file ends within a line, as a kill or a full disk leaves it.
+async fn ends_within_a_line(path: &Path) -> std::io::Result<bool> {
+    // a pipe has no length either, and nothing to look back at
+    if tokio::fs::metadata(path).await?.len() == 0 {
+        return Ok(false);
+    }
+    let mut file = File::open(path).await?;
+    file.seek(SeekFrom::End(-1)).await?;
+    Ok(file.read_u8().await? != b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_we_are_to_the_receiver_is_not_logged() {
+        for (url, shown) in [
+            ("https://me:s3cret@host:5000/api/v1/lineage?api_key=s3cret", "https://host:5000/api/v1/lineage"),
+            ("http://s3cret@host", "http://host"),
+            ("http://host/of@somebody", "http://host/of@somebody"),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
+    }
 }

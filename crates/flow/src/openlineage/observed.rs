@@ -85,7 +85,7 @@ pub async fn accept(
     lake: &Lake,
     project: &Project,
     observed: Observed,
-    whole: &Value,
+    whole: Value,
     principal: &Principal,
 ) -> Result<Accepted> {
     let id = identifier(whole);
@@ -121,10 +121,9 @@ pub async fn accept(
 }
 
 /// Names an event by all it says, in whatever order its keys came.
-fn identifier(whole: &Value) -> String {
-    let mut sorted = whole.clone();
-    sorted.sort_all_objects();
-    let digest = Sha256::digest(sorted.to_string());
+fn identifier(mut whole: Value) -> String {
+    whole.sort_all_objects();
+    let digest = Sha256::digest(whole.to_string());
     hex::encode(digest).chars().take(32).collect()
 }
 

@@ -88,7 +88,7 @@ impl Stage {
             outputs,
         };
         let caller = Principal::user("ann");
-        accept(&self.catalog, &self.lake, &self.project, observed, &whole, &caller).await.unwrap()
+        accept(&self.catalog, &self.lake, &self.project, observed, whole, &caller).await.unwrap()
     }
 }
 
@@ -211,6 +211,34 @@ async fn a_file_has_an_event_a_line() {
     let jobs: Vec<Value> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["job"]["name"].clone()).collect();
     assert_eq!(jobs, ["ingest.a", "ingest.b"]);
+}
+
+#[tokio::test]
+async fn what_a_kill_left_of_a_line_spoils_no_other() {
+    let stage = Stage::new().await;
+    let path = stage.folder.path().join("events.jsonl");
+    std::fs::write(&path, r#"{"eventType":"STA"#).unwrap();
+    stage.tell(&stage.reporter(), "a", Moment::Start).await;
+
+    stage.courier(Destination::File(path.clone())).flush(Duration::from_secs(5)).await.unwrap();
+
+    let text = std::fs::read_to_string(path).unwrap();
+    let (left, whole) = text.split_once('\n').unwrap();
+    assert_eq!(left, r#"{"eventType":"STA"#);
+    assert_eq!(serde_json::from_str::<Value>(whole).unwrap()["job"]["name"], "ingest.a");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn events_that_a_full_disk_did_not_take_wait() {
+    let stage = Stage::new().await;
+    stage.tell(&stage.reporter(), "a", Moment::Start).await;
+
+    let full = stage.courier(Destination::File("/dev/full".into())).flush(Duration::from_millis(300)).await;
+
+    // the error is that of writing: that this file cannot be made durable either is the next one
+    assert!(full.unwrap_err().contains("os error 28"));
+    assert_eq!((stage.waiting().await, stage.metrics.counted(Fate::Delivered)), (1, 0));
 }
 
 #[tokio::test]

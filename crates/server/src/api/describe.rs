@@ -129,7 +129,7 @@ fn present(mut schema: Value) -> Value {
     schema
 }
 
-impl<T: JsonSchema> Takes for Body<T> {
+impl<T: JsonSchema, const BYTES_MAX: usize> Takes for Body<T, BYTES_MAX> {
     fn describe(operation: &mut Operation, schemas: &mut Schemas) {
         let schema = schemas.read::<T>();
         operation.body = Some(json!({ "required": true, "content": { "application/json": { "schema": schema } } }));

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -41,20 +41,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A JSON body, which is an object; it may come compressed.
+/// A JSON body, which is an object of at most so many bytes; it may come compressed.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct Body<T, const BYTES_MAX: usize = BODY_BYTES_MAX>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S> for Body<T, BYTES_MAX> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
+        DefaultBodyLimit::max(BYTES_MAX).apply(&mut request);
         let (parts, body) = request.into_parts();
         let encoding = Encoding::of(&parts.headers).map_err(undecoded)?;
         let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
         let bytes = bytes.map_err(|rejection| Problem::unread(&rejection))?;
         let bytes = match encoding {
-            Some(encoding) => encoding.decoded(bytes, BODY_BYTES_MAX).await.map_err(undecoded)?,
+            Some(encoding) => encoding.decoded(bytes, BYTES_MAX).await.map_err(undecoded)?,
             None => bytes,
         };
         // serde would take a list for the fields of an object in their order
@@ -108,5 +109,30 @@ mod tests {
         assert_eq!(take("identity", plain.clone()).await.unwrap()["job"], "load");
         assert_eq!(take("br", compressed).await.unwrap_err(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
         assert_eq!(take("gzip", plain).await.unwrap_err(), StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_a_bound_of_its_own_is_refused_beyond_it_however_it_comes() {
+        const BYTES_MAX: usize = 100;
+        let take = |encoding: &'static str, body: Vec<u8>| async move {
+            let request = Request::post("/")
+                .header("content-type", "application/json")
+                .header("content-encoding", encoding)
+                .body(body.into())
+                .unwrap();
+            let taken = Body::<Value, BYTES_MAX>::from_request(request, &()).await;
+            taken.map_or_else(|problem| problem.status, |_| StatusCode::OK)
+        };
+        let compressed = |text: &str| {
+            let mut encoder = GzEncoder::new(vec![], Compression::best());
+            encoder.write_all(text.as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        };
+        let (fits, large) = (format!("{{{}}}", " ".repeat(98)), format!("{{{}}}", " ".repeat(99)));
+
+        assert_eq!(take("identity", fits.clone().into_bytes()).await, StatusCode::OK);
+        assert_eq!(take("gzip", compressed(&fits)).await, StatusCode::OK);
+        assert_eq!(take("identity", large.clone().into_bytes()).await, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(take("gzip", compressed(&large)).await, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -16,6 +16,10 @@ use crate::app::App;
 use crate::http::{Caller, Problem};
 use wire::Received;
 
+/// The most bytes of an event, once it is decompressed: four times the most of ours. Facets may hold anything, and in
+/// memory a list of small things takes some forty times its text.
+const EVENT_BYTES_MAX: usize = 4 << 20;
+
 /// What became of an event.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Taken {
@@ -31,13 +35,13 @@ pub struct Taken {
 pub async fn take(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Body(received): Body<Received>,
+    Body(received): Body<Received, EVENT_BYTES_MAX>,
 ) -> Result<With<201, Taken>, Problem> {
     let layers = app.layers();
     caller.may(&app, "lineage.observe", "project", &layers.project.file.project).await?;
     let observed = received.event.observed();
     let (project, principal) = (&layers.project, &caller.principal);
-    let taken = openlineage::accept(&app.catalog, &app.lake, project, observed, &received.whole, principal).await;
+    let taken = openlineage::accept(&app.catalog, &app.lake, project, observed, received.whole, principal).await;
     let openlineage::Accepted { id, known, nodes } = taken.map_err(|error| Problem::internal(&error))?;
     Ok(With(Taken { event: id, known, nodes }))
 }
