@@ -59,7 +59,6 @@ def test_names_that_nothing_has(served):
         ({"entities": entities, "feature_service": "nobody"}, "FeatureServiceNotFoundException"),
         ({"entities": entities, "features": ["nobody:x"]}, "FeatureViewNotFoundException"),
         ({"entities": entities, "features": ["driver_stats:x"]}, "FeatureViewNotFoundException"),
-        ({"entities": {**entities, "rider": [1]}, "features": FEATURES}, "EntityNotFoundException"),
     ]:
         assert feast_error(post(served, "/get-online-features", body))["class"] == named
     body = {"entities": entities, "features": FEATURES * 2}
@@ -141,7 +140,8 @@ def test_frame_that_does_not_fit_is_refused_whole(served, change, at):
 
 
 def test_writes_to_what_is_not_there(served):
-    assert feast_error(post(served, "/push", {"push_source_name": "x", "df": ROW}))["class"] == "PushSourceNotFoundException"
+    answer = post(served, "/push", {"push_source_name": "x", "df": ROW})
+    assert feast_error(answer, 422)["class"] == "PushSourceNotFoundException", "as Feast answers it"
     answer = post(served, "/write-to-online-store", {"feature_view_name": "x", "df": ROW})
     assert feast_error(answer)["class"] == "FeatureViewNotFoundException"
     assert detail(post(served, "/push", {"push_source_name": "driver-stats-push", "df": ROW, "to": "mars"}))["loc"] == ["body", "to"]
@@ -153,6 +153,8 @@ def test_materialize_of_what_is_not_there(served):
     assert detail(post(served, "/materialize", moments))["loc"] == ["body", "start_ts"]
     assert detail(post(served, "/materialize", {"start_ts": "2026-01-02"}))["loc"] == ["body", "end_ts"]
     assert detail(post(served, "/materialize-incremental", {"end_ts": "soon"}))["loc"] == ["body", "end_ts"]
+    answer = post(served, "/materialize-incremental?async=perhaps", {"end_ts": "2026-01-01"})
+    assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["query", "async"], answer.text
     answer = post(served, "/materialize-incremental", {"end_ts": "2026-01-01", "feature_views": ["x"]})
     assert feast_error(answer)["class"] == "FeatureViewNotFoundException"
     assert post(served, "/materialize-incremental", {"end_ts": "2026-01-01", "version": "v2"}).status_code == 501

@@ -62,6 +62,23 @@ def test_entity_may_be_named_in_place_of_its_key(served):
     assert found["driver_id"]["values"] == [1001] and found["trips"]["values"] == [13]
 
 
+def test_column_that_no_feature_reads_is_passed_over(rides, served, store):
+    """As clients send it that go on to bring what on-demand views need, which are not carried over."""
+    board = rides.reference.get_feature_service("driver_board")
+    rows = [{"driver_id": 1001, "fare": 7.5}, {"driver_id": 1002, "fare": None}]
+
+    for features in (board, ["driver_stats:trips"]):
+        found = store.get_online_features(features=features, entity_rows=rows).to_dict()
+        assert "fare" not in found and found["driver_id"] == [1001, 1002] and found["trips"] == [13, 7]
+    answer = ask(served, entities={"driver_id": [1001], "fare": [1.5, 2.5]}, features=["driver_stats:trips"])
+    assert answer.status_code == 422, "it has a value for each entity all the same"
+
+
+def test_name_of_a_service_that_is_empty_is_none(served):
+    found = by_name(ask(served, entities={"driver_id": [1001]}, features=["driver_stats:trips"], feature_service=""))
+    assert found["trips"]["values"] == [13]
+
+
 def test_text_of_digits_is_the_number(served):
     found = by_name(ask(served, entities={"driver_id": ["1001", 1004]}, features=["driver_stats:trips"]))
     assert found["driver_id"]["values"] == [1001, 1004] and found["trips"]["values"] == [13, 2]

@@ -3,7 +3,8 @@
 import json
 
 import feast.errors
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, ValueType
@@ -31,8 +32,9 @@ def riders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("versions")
     repo = folder / "repo"
     store = configure(repo, "{type: sqlite, path: online.db}")
-    rows = {"rider_id": ["7"], "event_timestamp": [ago(hours=1)], "trips": [3], "rate": [0.5]}
-    pd.DataFrame(rows).to_parquet(repo / "riders.parquet")
+    at = pa.array([ago(hours=1)] * 2, pa.timestamp("us", "UTC"))
+    rows = {"rider_id": ["7", "8"], "event_timestamp": at, "trips": [3, 4], "rate": [0.5, float("nan")]}
+    pq.write_table(pa.table(rows), repo / "riders.parquet")
     source = FileSource(name="riders", path=str(repo / "riders.parquet"), timestamp_field="event_timestamp")
 
     def view(**features):
@@ -101,6 +103,14 @@ def test_what_is_no_version_is_part_of_the_name(riders):
     for name in ["rider_stats@2", "nobody@v1"]:
         answer = ask(riders, [f"{name}:trips"])
         assert answer.status_code == 404 and "FeatureViewNotFoundException" in answer.text
+
+
+def test_what_is_not_a_number_is_null(riders):
+    # So it is in Feast's own online stores. As a word its clients would read it as a text.
+    found = ask(riders, ["rider_stats:rate", "rider_stats:trips"], entities={"rider_id": ["7", "8"]}).json()["results"]
+
+    assert found[1]["values"] == [0.5, None] and found[1]["statuses"] == ["PRESENT", "NULL_VALUE"]
+    assert found[2]["values"] == [3, 4]
 
 
 def test_key_that_is_a_text_may_come_as_a_number(riders):

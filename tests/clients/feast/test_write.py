@@ -1,6 +1,7 @@
 """Writes over the wire: push, write-to-online-store, materialise; newest event wins; kill -9 keeps what was acknowledged."""
 
 import datetime
+import json
 import pathlib
 import shutil
 import subprocess
@@ -116,6 +117,21 @@ def test_modes_of_push(served, store):
     assert trips(store, 2008) == 2
 
 
+def test_what_python_writes_for_no_number_is_null(served, store):
+    # As Feast's own guide pushes: `data=json.dumps(…)`, which writes what pandas has for a value that is not there as `NaN`.
+    frame = {**wire(2400, ago(minutes=1), 6), "conv_rate": [float("nan")], "area": ["a \"NaN\""]}
+    writes = [("/push", {"push_source_name": "driver-stats-push"}), ("/write-to-online-store", {"feature_view_name": "driver_stats"})]
+    for path, name in writes:
+        answer = requests.post(served.url + path, data=json.dumps({**name, "df": frame}), timeout=60)
+        assert answer.status_code == 200, answer.text
+
+    names = ["conv_rate", "area", "trips"]
+    found = store.get_online_features(
+        features=[f"driver_stats:{name}" for name in names], entity_rows=[{"driver_id": 2400}]
+    ).to_dict()
+    assert [found[name] for name in names] == [[None], ['a "NaN"'], [6]]
+
+
 def test_many_writers_at_once(served, store):
     """Each of eight writers pushes events in an order of its own; the newest of each driver is there at the end."""
 
@@ -170,6 +186,18 @@ def test_materialize_to_a_moment_brings_what_was_so_by_then(rides, tmp_path):
             assert answer.status_code == 200, answer.text
             assert trips(store, 1001) == expected, f"by {end}; and nothing is taken away"
             assert trips(store, 2300) == 5, "what was pushed stays"
+
+
+def test_materialize_may_be_asked_for_without_waiting(served):
+    body = {"end_ts": NOW.isoformat(), "feature_views": ["driver_stats"]}
+    # `requests` writes the first as `True`.
+    for word, status in [(True, 202), ("1", 202), ("False", 200)]:
+        answer = requests.post(
+            f"{served.url}/materialize-incremental", params={"async": word}, json=body, timeout=120
+        )
+        assert answer.status_code == status, answer.text
+        if status == 202:
+            assert answer.json() == {"status": "accepted", "feature_views": ["driver_stats"]}
 
 
 def test_materialize_by_the_sdk(rides, store):

@@ -3,7 +3,7 @@
 //! Feast's online value is the row of the greatest event time, and of those the one created last; a view here is the union of
 //! its file's rows and of those that clients push, with `written_at` in the place of the created column: then so is its value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mainspring_spec::{DataType, FeastView, NO_ENTITY_KEY, Span, mended_name, name_problem};
@@ -32,6 +32,8 @@ pub(super) struct ImportedEntity {
 #[derive(Debug)]
 pub(super) struct FileSource {
     pub name: String,
+    /// Its name in Feast.
+    pub called: String,
     pub description: String,
     pub path: String,
     pub is_parquet_by_name: bool,
@@ -85,8 +87,11 @@ pub(super) struct PushedRows {
     pub names: Vec<String>,
 }
 
-/// Bytes, which columns of files hold as they are and requests as base64: only what is pushed can be kept.
-const BYTES: i32 = 1;
+/// Bytes, lists of them and sets, which columns of files hold as they are and requests as base64: only what is pushed can
+/// be kept.
+const BYTES: [i32; 3] = [1, 11, 22];
+/// The most characters of a name that a number is put behind.
+const NUMBERED_NAME_LENGTH: usize = 56;
 /// The entity that stands for none.
 const DUMMY: &str = "__dummy";
 /// What that entity is called here, where no name begins with `_`.
@@ -106,11 +111,12 @@ impl ImportedEntity {
 
 /// Converts a registry; `repo` is where relative paths of files start.
 pub(super) fn convert(config: &Config, registry: &Registry, repo: &Path) -> Converted {
-    let mut converter = Converter { project: &config.project, repo, registry, out: Converted::default() };
-    for view in &registry.feature_views {
-        if let Some(spec) = view.spec.as_ref().filter(|spec| spec.project == config.project) {
-            converter.view(spec, version_of(view));
-        }
+    let views = registry.feature_views.iter().filter_map(|view| Some((view, view.spec.as_ref()?)));
+    let views: Vec<_> = views.filter(|(_, spec)| spec.project == config.project).collect();
+    let view_names = views.iter().map(|(_, spec)| our_name(&spec.name)).collect();
+    let mut converter = Converter { project: &config.project, repo, registry, view_names, out: Converted::default() };
+    for (view, spec) in views {
+        converter.view(spec, version_of(view));
     }
     for service in registry.feature_services.iter().filter_map(|service| service.spec.as_ref()) {
         if service.project == config.project {
@@ -125,6 +131,8 @@ pub(super) struct Converter<'a> {
     project: &'a str,
     repo: &'a Path,
     registry: &'a Registry,
+    /// Our names of the views, which no source may have: both are tables.
+    view_names: BTreeSet<String>,
     pub(super) out: Converted,
 }
 
@@ -135,15 +143,49 @@ impl Converter<'_> {
 
     /// A name as ours may be; said where it is another.
     pub(super) fn name(&mut self, kind: &str, name: &str) -> String {
-        if name_problem(name).is_none() {
-            return name.to_owned();
+        let ours = our_name(name);
+        if ours != name {
+            self.note(format!(
+                "{kind} `{name}` is called `{ours}` here, as names are of lower case letters, digits and `_`; clients of \
+                 Feast may ask for it by either name"
+            ));
         }
-        let mended = mended_name(name);
-        self.note(format!(
-            "{kind} `{name}` is called `{mended}` here, as names are of lower case letters, digits and `_`; clients of \
-             Feast may ask for it by either name"
-        ));
-        mended
+        ours
+    }
+
+    /// The name of a source that is to have this one: with a number behind it where another table has it.
+    fn table_name(&self, wanted: String) -> String {
+        let is_taken = |name: &str| {
+            self.view_names.contains(name)
+                || self.out.sources.iter().any(|source| source.name == name)
+                || self.out.views.iter().any(|view| view.push.source == name)
+        };
+        let stem: String = wanted.chars().take(NUMBERED_NAME_LENGTH).collect();
+        let mut name = wanted;
+        let mut number = 1;
+        while is_taken(&name) {
+            number += 1;
+            name = format!("{stem}_{number}");
+        }
+        name
+    }
+
+    /// The name of the source of a file: one that views share, when they say the same of it.
+    fn source_name(&mut self, batch: &DataSource, path: &str) -> String {
+        let known = self.out.sources.iter().find(|known| known.called == batch.name && known.path == path);
+        if let Some(known) = known {
+            return known.name.clone();
+        }
+        let wanted = our_name(&batch.name);
+        let name = self.table_name(wanted.clone());
+        if name != wanted {
+            self.note(format!(
+                "source `{}` is called `{name}` here, as another table is called `{wanted}`: sources and feature views \
+                 are tables and share one space of names",
+                batch.name
+            ));
+        }
+        name
     }
 
     fn view(&mut self, view: &FeatureViewSpec, version: u32) {
@@ -178,7 +220,7 @@ impl Converter<'_> {
         };
         let mut features = vec![];
         for field in &view.features {
-            let kept = type_of(field.value_type).filter(|_| file.is_none() || field.value_type != BYTES);
+            let kept = type_of(field.value_type).filter(|_| file.is_none() || !BYTES.contains(&field.value_type));
             let Some((data_type, is_json)) = kept else {
                 self.note(format!(
                     "feature `{}:{}` is not carried over: values of its type cannot be kept",
@@ -215,13 +257,13 @@ impl Converter<'_> {
                 view.name
             ));
         }
-        let push = self.push_of(view, &name, version);
         let file = file.map(|mut file| {
             let column = |feature: &Feature| unmapped(batch, &feature.pushed);
             file.features = features.iter().map(column).collect();
             file
         });
         self.add_source(batch, file.as_ref(), &entity, &features);
+        let push = self.push_of(view, &name, version);
         if !self.out.entities.iter().any(|known| known.name == entity.name) {
             self.out.entities.push(entity.clone());
         }
@@ -300,8 +342,10 @@ impl Converter<'_> {
                 batch.name, options.s3_endpoint_override
             ));
         }
+        let path = path_of(&options.uri, self.repo);
+        let source = self.source_name(batch, &path);
         Some(FileRows {
-            source: mended_name(&batch.name),
+            source,
             keys: entity.columns().iter().map(|(key, _)| unmapped(batch, key)).collect(),
             features: vec![],
             event_time: batch.timestamp_field.clone(),
@@ -331,6 +375,7 @@ impl Converter<'_> {
         let path = path_of(&options.uri, self.repo);
         self.out.sources.push(FileSource {
             name: file.source.clone(),
+            called: batch.name.clone(),
             description: batch.description.clone(),
             is_parquet_by_name: path.ends_with(".parquet"),
             path,
@@ -340,7 +385,7 @@ impl Converter<'_> {
     }
 
     fn push_of(&mut self, view: &FeatureViewSpec, name: &str, version: u32) -> PushedRows {
-        let source = mended_name(&format!("{name}_pushed"));
+        let source = self.table_name(mended_name(&format!("{name}_pushed")));
         let mut names = vec![];
         match &view.stream_source {
             Some(stream) if stream.kind == source_kind::PUSH => names.push(stream.name.clone()),
@@ -401,6 +446,11 @@ impl Converter<'_> {
             self.note(format!("the {} offline store is not read; sources of files are", config.offline_store));
         }
     }
+}
+
+/// A name of Feast's as ours may be.
+pub(super) fn our_name(name: &str) -> String {
+    if name_problem(name).is_none() { name.to_owned() } else { mended_name(name) }
 }
 
 /// The version of a view that Feast has in use; the first is 0.

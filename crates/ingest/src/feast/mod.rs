@@ -125,7 +125,12 @@ mod tests {
         let plain = FeatureViewSpec {
             ttl: Some(Duration { seconds: 3_600, nanos: 0 }),
             stream_source: Some(push),
-            ..view("stats", &["driver"], vec![field("rate", 5), field("words", 12), field("picture", 1)], file())
+            ..view(
+                "stats",
+                &["driver"],
+                vec![field("rate", 5), field("words", 12), field("picture", 1), field("pictures", 11)],
+                file(),
+            )
         };
         let pair = view("Pair-Stats", &["driver", "rider"], vec![field("rides", 4)], file());
         let table = DataSource { kind: 2, name: "warehouse".into(), ..DataSource::default() };
@@ -189,17 +194,77 @@ mod tests {
         }
     }
 
+    /// What became of a repository, and the project; both lie in the folder.
+    fn imported(folder: &Path, registry: &Registry) -> (Imported, mainspring_spec::Project) {
+        let (repo, project) = (folder.join("repo"), folder.join("project"));
+        std::fs::create_dir_all(&repo).unwrap();
+        std::fs::write(repo.join("feature_store.yaml"), "project: rides\nregistry: registry.db\n").unwrap();
+        std::fs::write(repo.join("registry.db"), registry.encode_to_vec()).unwrap();
+        let made = import(&repo, &project).unwrap();
+        let loaded = mainspring_spec::load(&project).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        (made, loaded)
+    }
+
+    #[test]
+    fn sources_have_names_of_their_own_whatever_feast_calls_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file_at = |name: &str, uri: &str| DataSource {
+            name: name.into(),
+            file_options: Some(FileOptions { uri: uri.into(), ..FileOptions::default() }),
+            ..file()
+        };
+        // Without a name a source is called by its path; of these the beginning is all that a name has room for.
+        let long = "/data/of/a/team/that/keeps/its/feature/repositories/deep/in/folders";
+        let (rides, riders) = (format!("{long}/rides.parquet"), format!("{long}/riders.parquet"));
+        let rate = || vec![field("rate", 5)];
+        let views = [
+            view("stats", &["driver"], rate(), file_at("stats", "stats.parquet")),
+            view("more_stats", &["driver"], rate(), file_at("stats", "stats.parquet")),
+            view("rides", &["driver"], rate(), file_at(&rides, &rides)),
+            view("riders", &["driver"], rate(), file_at(&riders, &riders)),
+            view("night__rides", &["driver"], rate(), file_at("night_rides_pushed", "night.parquet")),
+        ];
+        let service = FeatureServiceSpec {
+            name: "nights".into(),
+            project: "rides".into(),
+            features: vec![Projection {
+                feature_view_name: "night__rides".into(),
+                feature_columns: rate(),
+                ..Projection::default()
+            }],
+            ..FeatureServiceSpec::default()
+        };
+        let registry = Registry {
+            feature_views: views.into_iter().map(|spec| FeatureView { spec: Some(spec), meta: None }).collect(),
+            feature_services: vec![FeatureService { spec: Some(service) }],
+            ..registry()
+        };
+
+        let (made, loaded) = imported(folder.path(), &registry);
+
+        let read = |view: &str| {
+            let sql = loaded.feature_views[view].sql.clone().unwrap();
+            let tables = mainspring_spec::table_names(&sql).unwrap();
+            let path = tables.iter().map(|name| &loaded.sources[name].path).find(|path| !path.is_empty()).unwrap();
+            path.rsplit('/').next().unwrap().to_owned()
+        };
+        assert_eq!(read("stats"), "stats.parquet");
+        assert_eq!(read("more_stats"), "stats.parquet");
+        assert_eq!(read("rides"), "rides.parquet");
+        assert_eq!(read("riders"), "riders.parquet");
+        assert_eq!(read("night__rides"), "night.parquet");
+        assert_eq!(made.sources, 4, "two views share one file");
+        assert_eq!(loaded.service_features("nights").unwrap(), [("night__rides".to_owned(), "rate".to_owned())]);
+        let notes = made.notes.join("\n");
+        assert!(notes.contains("source `stats` is called `stats_2` here"), "{notes}");
+    }
+
     #[test]
     fn imported_project_is_sound_and_says_what_it_lacks() {
         let folder = tempfile::tempdir().unwrap();
-        let (repo, project) = (folder.path().join("repo"), folder.path().join("project"));
-        std::fs::create_dir_all(&repo).unwrap();
-        std::fs::write(repo.join("feature_store.yaml"), "project: rides\nregistry: registry.db\n").unwrap();
-        std::fs::write(repo.join("registry.db"), registry().encode_to_vec()).unwrap();
 
-        let made = import(&repo, &project).unwrap();
+        let (made, loaded) = imported(folder.path(), &registry());
 
-        let loaded = mainspring_spec::load(&project).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         assert_eq!(loaded.feature_views.keys().collect::<Vec<_>>(), ["far", "pair_stats", "places", "stats", "whole"]);
         assert_eq!(loaded.service_features("board").unwrap(), [("stats".to_owned(), "rate".to_owned())]);
         assert_eq!(loaded.pushed_sources("Stats-Push")[0].name, "stats_pushed");
@@ -228,6 +293,7 @@ mod tests {
         for lost in [
             "`Pair-Stats` is called `pair_stats`",
             "`stats:picture` is not carried over",
+            "`stats:pictures` is not carried over",
             "come from a BigQuery table (`warehouse`)",
             "`computed` is not carried over",
             "`whole` has no entity",
@@ -246,6 +312,7 @@ mod tests {
             assert!(notes.contains(lost), "{lost:?} is not in\n{notes}");
         }
         assert!(!notes.contains("`other`"), "another project of the registry is none of ours\n{notes}");
-        assert!(matches!(import(&repo, &project), Err(Error::Write { .. })), "nothing is overwritten");
+        let again = import(&folder.path().join("repo"), &folder.path().join("project"));
+        assert!(matches!(again, Err(Error::Write { .. })), "nothing is overwritten");
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mainspring_spec::mended_name;
-
-use super::convert::Converter;
+use super::convert::{Converter, our_name};
 use super::registry::{FeatureServiceSpec, Projection};
 
 #[derive(Debug)]
@@ -39,7 +37,7 @@ impl Converter<'_> {
         let mut features = vec![];
         let mut projections: BTreeMap<String, ImportedProjection> = BTreeMap::new();
         for projection in &service.features {
-            let view = mended_name(&projection.feature_view_name);
+            let view = our_name(&projection.feature_view_name);
             let Some(known) = self.out.views.iter().find(|known| known.name == view) else {
                 self.note(format!(
                     "feature service `{}` lacks the features of `{}`, which is not carried over",

@@ -15,6 +15,7 @@ pub mod feast;
 pub mod flight;
 pub mod lineage;
 pub mod mlflow;
+mod not_a_number;
 pub mod oip;
 pub mod predict;
 #[cfg(test)]

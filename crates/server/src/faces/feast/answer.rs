@@ -110,7 +110,7 @@ fn result(output: &ReadOutput, found: &ReadAnswer<'_>, feature: usize, texts: &V
         if row > 0 {
             out.push(b',');
         }
-        let value = found.value(feature, row);
+        let value = known(found.value(feature, row));
         some_null |= value == ValueRef::Null && found.row_status(feature, row) == Status::Present;
         write_value(value, is_json, out);
     }
@@ -120,7 +120,7 @@ fn result(output: &ReadOutput, found: &ReadAnswer<'_>, feature: usize, texts: &V
             if row > 0 {
                 out.push(b',');
             }
-            let is_null = found.value(feature, row) == ValueRef::Null;
+            let is_null = known(found.value(feature, row)) == ValueRef::Null;
             let status = match found.row_status(feature, row) {
                 Status::Present if is_null => Status::NullValue,
                 status => status,
@@ -133,6 +133,16 @@ fn result(output: &ReadOutput, found: &ReadAnswer<'_>, feature: usize, texts: &V
     out.extend_from_slice(b"],\"event_timestamps\":[");
     out.extend_from_slice(&texts.moments);
     out.extend_from_slice(b"]},");
+}
+
+/// A feature's value as Feast has it: what is not a number, which pandas has where a value is not there, is null. Its
+/// clients would read the word that stands for it in JSON as a text.
+#[inline]
+const fn known(value: ValueRef<'_>) -> ValueRef<'_> {
+    match value {
+        ValueRef::Float(number) if number.is_nan() => ValueRef::Null,
+        _ => value,
+    }
 }
 
 /// A column of the request, as it came.
@@ -296,6 +306,13 @@ mod tests {
         }
         assert_eq!(written(0), "\"1970-01-01T00:00:00Z\"");
         assert_eq!(written(i64::MIN), "\"1970-01-01T00:00:00Z\"");
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_null() {
+        assert_eq!(known(ValueRef::Float(f64::NAN)), ValueRef::Null);
+        assert_eq!(known(ValueRef::Float(f64::INFINITY)), ValueRef::Float(f64::INFINITY));
+        assert_eq!(known(ValueRef::Int(0)), ValueRef::Int(0));
     }
 
     #[test]

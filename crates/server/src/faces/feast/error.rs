@@ -9,6 +9,9 @@ use mainspring_govern::Denied;
 use serde::Serialize;
 use serde_json::Value;
 
+/// The class of Feast's error for a push to a source that is not there: 422, where its others of that kind are 404.
+const PUSH_SOURCE_NOT_FOUND: &str = "PushSourceNotFoundException";
+
 /// Why a request is refused.
 #[derive(Debug)]
 pub(super) enum Refused {
@@ -69,7 +72,8 @@ impl Refused {
 
     /// Whether the request names what is not known, which an `apply` of this moment may have brought.
     pub(super) fn names_nothing(&self) -> bool {
-        matches!(self, Self::Feast { status: StatusCode::NOT_FOUND, .. })
+        let Self::Feast { status, class, .. } = self else { return false };
+        *status == StatusCode::NOT_FOUND || *class == PUSH_SOURCE_NOT_FOUND
     }
 
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
@@ -105,7 +109,9 @@ impl From<FeatureError> for Refused {
             FeatureError::UnknownView { .. } | FeatureError::UnknownFeature { .. } => {
                 Self::not_found("FeatureViewNotFoundException", message)
             }
-            FeatureError::UnknownPush { .. } => Self::not_found("PushSourceNotFoundException", message),
+            FeatureError::UnknownPush { .. } => {
+                Self::Feast { status: StatusCode::UNPROCESSABLE_ENTITY, class: PUSH_SOURCE_NOT_FOUND, message }
+            }
             FeatureError::RequestField { row, field, .. } => {
                 let mut detail = Detail::new("value_type", &["entities", &field], message, Value::Null);
                 detail.loc.push(row.into());

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::Face;
 use super::body::JsonBody;
-use super::error::Refused;
+use super::error::{Detail, Refused};
 use super::names;
 use super::request::not_json;
 use crate::app::Layers;
@@ -41,8 +41,26 @@ struct IncrementalAsked {
 #[derive(Debug, Deserialize)]
 pub(super) struct Mode {
     /// Answer as soon as it is accepted.
-    #[serde(default, rename = "async")]
-    is_async: bool,
+    #[serde(rename = "async")]
+    asked: Option<String>,
+}
+
+impl Mode {
+    /// Whether to answer as soon as it is accepted. A boolean is what pydantic takes for one: Python's clients send `True`.
+    fn is_async(&self) -> Result<bool, Refused> {
+        let Some(asked) = &self.asked else { return Ok(false) };
+        match asked.to_ascii_lowercase().as_str() {
+            "1" | "on" | "t" | "true" | "y" | "yes" => Ok(true),
+            "0" | "off" | "f" | "false" | "n" | "no" => Ok(false),
+            _ => {
+                let shown: String = asked.chars().take(60).collect();
+                let message = "Input should be a valid boolean, unable to interpret input";
+                let mut detail = Detail::new("bool_parsing", &[], message, shown.into());
+                detail.loc = vec!["query".into(), "async".into()];
+                Err(Refused::Invalid(vec![detail]))
+            }
+        }
+    }
 }
 
 /// Answers `POST /materialize`.
@@ -95,6 +113,7 @@ async fn run(
             "a feature view is kept in one version here, the newest; leave `version` out",
         ));
     }
+    let is_async = mode.is_async()?;
     let (views, layers) = match views {
         Some(asked) => face.found(|layers| ready(views_of(&layers, &asked))).await?,
         None => {
@@ -110,7 +129,7 @@ async fn run(
         let layers = layers;
         bring_online(&layers.flow, &layers.features, &views, until, &caller.principal).await
     });
-    if mode.is_async {
+    if is_async {
         tokio::spawn(async move {
             if let Ok(Err(error)) = work.await {
                 tracing::error!(%error, "a materialisation that was accepted failed");

@@ -135,7 +135,7 @@ fn written<'a>(layers: &'a Layers, view: &str) -> Option<&'a Source> {
 
 /// What the source that a view is written by says of it; it may be that of another view, which reads it too.
 fn as_feast_knows<'a>(view: &str, source: Option<&'a Source>) -> Option<FeastView<'a>> {
-    source.and_then(FeastView::of).filter(|known| mended_name(known.name) == view)
+    source.and_then(FeastView::of).filter(|known| known.name == view || mended_name(known.name) == view)
 }
 
 /// What clients call a feature whose values a source takes.
@@ -148,6 +148,19 @@ fn feature_name<'a>(source: &'a Source, feature: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn view_is_known_under_its_own_name_and_under_the_mended_one() {
+        let source = |view: &str| -> Source {
+            let push = ["rows_pushed".to_owned(), FeastView { name: view, version: 3 }.push_name()];
+            serde_json::from_value(serde_json::json!({ "source": "rows", "push": push, "columns": [] })).unwrap()
+        };
+        let version = |view: &str, source: &Source| as_feast_knows(view, Some(source)).map(|known| known.version);
+
+        assert_eq!(version("night__rides", &source("night__rides")), Some(3));
+        assert_eq!(version("pair_stats", &source("Pair-Stats")), Some(3));
+        assert_eq!(version("others", &source("night__rides")), None);
+    }
 
     #[test]
     fn version_is_read_as_feast_reads_it() {

@@ -75,20 +75,25 @@ impl Shapes {
     }
 }
 
-/// All names of a request, parted by bytes that no text of JSON holds unescaped.
+/// All names of a request, each with its kind and its length before it: a name may hold any byte.
 fn key_of(asked: &AskedFeatures<'_>) -> String {
-    let names = asked.features.0.iter().map(|name| name.len() + 1).sum::<usize>();
+    let names = asked.features.0.iter().map(|name| name.len() + 4).sum::<usize>();
     let mut key = String::with_capacity(names + 64);
     key.push(if asked.full_feature_names { '1' } else { '0' });
     key.push(if asked.include_feature_view_version_metadata { '1' } else { '0' });
-    key.push_str(asked.feature_service.as_deref().unwrap_or_default());
-    for name in &asked.features.0 {
-        key.push('\u{1}');
+    let mut digits = itoa::Buffer::new();
+    let mut add = |kind: char, name: &str| {
+        key.push(kind);
+        key.push_str(digits.format(name.len()));
+        key.push(':');
         key.push_str(name);
+    };
+    add('s', asked.feature_service.as_deref().unwrap_or_default());
+    for name in &asked.features.0 {
+        add('f', name);
     }
     for (name, _) in &asked.entities.0 {
-        key.push('\u{2}');
-        key.push_str(name);
+        add('e', name);
     }
     key
 }
@@ -115,11 +120,10 @@ async fn resolve(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Shape, Re
     for (place, name) in named.iter().enumerate() {
         let is_renamed_key = wanted.iter().any(|wanted| wanted.join_key_map.values().any(|called| called == name));
         let is_key = || project.entities.values().any(|entity| entity.keys.iter().any(|key| key.name == *name));
+        // Any other column is what expressions read or, as with Feast's server, passed over: clients go on to send what
+        // on-demand views need that are not here.
         if is_renamed_key || is_key() {
             echoed.push(place);
-        } else if !needed.contains(name) {
-            let message = format!("Entity {name} does not exist: it is no key of an entity, and no feature reads it");
-            return Err(Refused::not_found("EntityNotFoundException", message));
         }
     }
     let names = names_of(&wanted, asked.full_feature_names);
@@ -219,7 +223,8 @@ fn join_key<'a>(project: &'a Project, needed: &[&str], name: &'a str) -> &'a str
 
 /// The features asked for, by view and name.
 fn features_of(layers: &Layers, asked: &AskedFeatures<'_>) -> Result<Vec<Wanted>, Refused> {
-    if let Some(service) = &asked.feature_service {
+    // Clients with fields that are never absent send the empty text, which Feast's server takes for none.
+    if let Some(service) = asked.feature_service.as_deref().filter(|service| !service.is_empty()) {
         let reads = layers
             .project
             .service_reads(&names::service(layers, service))
@@ -317,6 +322,24 @@ mod tests {
 
         assert_eq!(names_of(&wanted, true), ["stats@v3__rain", "stats__rain"]);
         assert_eq!(names_of(&wanted, false), ["rain", "rain"]);
+    }
+
+    #[test]
+    fn names_are_told_apart_whatever_they_hold() {
+        let body = |entities: &str| format!(r#"{{"features": ["v:a"], "entities": {entities}}}"#);
+        let bodies = [
+            r#"{"a": [1], "b": [1]}"#,
+            r#"{"a\u0002b": [1]}"#,
+            r#"{"ae1:b": [1]}"#,
+            r#"{"a": [1], "b\u0002": [1]}"#,
+            r#"{"a": [1]}"#,
+        ]
+        .map(body);
+
+        let keys: std::collections::BTreeSet<String> =
+            bodies.iter().map(|body| key_of(&super::super::request::read_features(body.as_bytes()).unwrap())).collect();
+
+        assert_eq!(keys.len(), bodies.len(), "{keys:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use mainspring_features::{Push, PushTo};
 use serde::Deserialize;
 
 use super::Face;
-use super::body::JsonBody;
+use super::body::{JsonBody, without_nan};
 use super::error::{Detail, Refused};
 use super::frame::Frame;
 use super::names;
@@ -47,6 +47,7 @@ pub(super) async fn push(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
+    let body = without_nan(&body);
     let (pushes, to, layers) = {
         let asked: PushAsked<'_> = parsed(&body, &["push_source_name", "df"])?;
         let to = match asked.to.as_ref() {
@@ -73,6 +74,7 @@ pub(super) async fn write_to_online_store(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
+    let body = without_nan(&body);
     let (pushes, layers) = {
         let asked: WriteAsked<'_> = parsed(&body, &["feature_view_name", "df"])?;
         asked.df.check()?;

@@ -1,7 +1,7 @@
 //! The protocol over HTTP.
 
 use std::future::{Future, ready};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -224,7 +224,14 @@ async fn answer(
 ) -> Result<Response, Refused> {
     let endpoint = served.endpoint_to_predict(Some(caller), model).await?;
     let body = form.decoded(body.await?).await?;
-    let read = || wire::read(&body, form.json_bytes);
+    let rewritten = OnceLock::new();
+    let read = || {
+        wire::read(&body, form.json_bytes).or_else(|error| {
+            let Some(with_nulls) = wire::nulls_for_nan(&body, form.json_bytes) else { return Err(error) };
+            let (body, json_bytes) = rewritten.get_or_init(|| with_nulls);
+            wire::read(body, *json_bytes)
+        })
+    };
     let Inferred { answer, id, wanted } = super::infer::infer(&endpoint, caller, version, read).await?;
     let written = response::write(&answer, model, id.as_deref(), &wanted)
         .map_err(|error| Error::Internal(format!("the answer cannot be written: {error}")))?;

@@ -11,6 +11,7 @@ use super::datatype::Datatype;
 use super::json::TensorData;
 use super::request::{Input, Request, Requested, as_classification, as_of, in_shared_memory, not_a_time};
 use super::tensor::{Elements, Raw};
+use crate::faces::not_a_number;
 
 /// `POST .../infer`. Keys and parameters that the protocol does not know are passed over, as it asks.
 #[derive(Debug, Deserialize)]
@@ -111,6 +112,16 @@ pub(super) fn read(body: &[u8], json_bytes: Option<usize>) -> Result<Request<'_>
     })
 }
 
+/// The body with `null` where `NaN` stands in its JSON, and how many of its bytes are the JSON then; none where it stands
+/// nowhere.
+pub(super) fn nulls_for_nan(body: &[u8], json_bytes: Option<usize>) -> Option<(Vec<u8>, Option<usize>)> {
+    let (json, bytes) = body.split_at_checked(json_bytes.unwrap_or(body.len()))?;
+    let mut rewritten = not_a_number::nulls_for_nan(json)?;
+    let json_bytes = json_bytes.map(|_| rewritten.len());
+    rewritten.extend_from_slice(bytes);
+    Some((rewritten, json_bytes))
+}
+
 fn invalid(words: String) -> Error {
     Error::Invalid(words)
 }
@@ -185,6 +196,13 @@ mod tests {
         assert_eq!(request.outputs.iter().map(|output| output.binary).collect::<Vec<_>>(), [Some(true), None]);
     }
 
+    #[test]
+    fn not_a_number_is_null_in_the_json_alone() {
+        assert_eq!(nulls_for_nan(b"[NaN]NaN", Some(5)), Some((b"[null]NaN".to_vec(), Some(6))));
+        assert_eq!(nulls_for_nan(b"[NaN]", None), Some((b"[null]".to_vec(), None)));
+        assert_eq!(nulls_for_nan(b"[NaN]", Some(6)), None);
+    }
+
     proptest! {
         #[test]
         fn sizes_that_do_not_fit_are_refused_and_all_bytes_are_used(
@@ -226,6 +244,7 @@ mod tests {
             json_bytes in prop::option::of(0usize..100),
         ) {
             let _ = read(&body, json_bytes);
+            let _ = nulls_for_nan(&body, json_bytes);
         }
     }
 }
