@@ -15,6 +15,8 @@ COMMON = {
 OBJECTIVES = {
     "regression": ({"objective": "regression"}, "number"),
     "regression_sqrt": ({"objective": "regression", "reg_sqrt": True}, "number"),
+    "l1_sqrt": ({"objective": "regression_l1", "reg_sqrt": True}, "number"),
+    "quantile_sqrt": ({"objective": "quantile", "alpha": 0.8, "reg_sqrt": True}, "number"),
     "l1": ({"objective": "regression_l1"}, "number"),
     "huber": ({"objective": "huber"}, "number"),
     "fair": ({"objective": "fair"}, "number"),

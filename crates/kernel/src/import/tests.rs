@@ -1,10 +1,11 @@
 //! The libraries' own answers, and models that were damaged.
 
+use mainspring_spec::DataType;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::{Body, Scorer, Value};
+use crate::{Body, Link, Scorer, Value};
 
 const REGRESSION: &[u8] = include_bytes!("fixtures/regression.txt");
 const MULTICLASS: &[u8] = include_bytes!("fixtures/multiclass.txt");
@@ -94,6 +95,32 @@ fn archives_that_hold_no_estimator_are_refused() {
     }
 }
 
+/// A model with a line of its text written otherwise.
+fn rewritten(model: &[u8], from: &str, to: &str) -> ModelArtifact {
+    let text = String::from_utf8(model.to_vec()).unwrap();
+    assert!(text.contains(from), "{from}");
+    read(text.replace(from, to).as_bytes()).unwrap().artifact
+}
+
+#[test]
+fn every_objective_that_learned_the_root_squares_its_scores() {
+    for objective in ["regression", "regression_l1", "fair", "quantile", "mape"] {
+        let link_of = |line: String| rewritten(REGRESSION, "objective=regression\n", &line).link;
+
+        assert_eq!(link_of(format!("objective={objective}\n")), Link::Identity, "{objective}");
+        assert_eq!(link_of(format!("objective={objective} sqrt\n")), Link::SignedSquare, "{objective}");
+    }
+}
+
+#[test]
+fn categories_that_pandas_kept_as_floats_are_the_whole_numbers_they_are() {
+    let floats = rewritten(MULTICLASS, "[6, 12, 18]", "[6.0, 12.0, 18.0]");
+    let fractions = rewritten(MULTICLASS, "[6, 12, 18]", "[6.0, 12.5, 18.0]");
+
+    assert_eq!(floats, read(MULTICLASS).unwrap().artifact);
+    assert_eq!(fractions.inputs[3].data_type, DataType::String);
+}
+
 #[test]
 fn json_and_binary_json_are_the_same_model() {
     let (json, binary) = (read(POISSON_JSON).unwrap(), read(POISSON_UBJSON).unwrap());
@@ -161,6 +188,21 @@ fn a_way_that_leads_back_is_refused() {
     let error = read(text.replace(line, &back).as_bytes()).unwrap_err().to_string();
 
     assert!(error.contains("not a tree"), "{error}");
+}
+
+#[test]
+fn sets_that_list_the_same_categories_again_are_refused() {
+    let mut model: Json = serde_json::from_slice(POISSON_JSON).unwrap();
+    let trees = model["learner"]["gradient_booster"]["model"]["trees"].as_array_mut().unwrap();
+    let tree = trees.iter_mut().find(|tree| !tree["categories"].as_array().unwrap().is_empty()).unwrap();
+    for name in ["categories_nodes", "categories_segments", "categories_sizes"] {
+        let again = tree[name][0].clone();
+        tree[name].as_array_mut().unwrap().push(again);
+    }
+
+    let error = read(model.to_string().as_bytes()).unwrap_err().to_string();
+
+    assert!(error.contains("its sets have more categories than"), "{error}");
 }
 
 #[test]

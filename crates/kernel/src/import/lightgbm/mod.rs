@@ -87,7 +87,10 @@ fn answer(objective: &str, outputs: usize) -> Result<Answer, String> {
         "binary" => (Task::Binary, Link::Logistic),
         "multiclass" | "softmax" => (Task::Multiclass, Link::Softmax),
         "multiclassova" | "multiclass_ova" | "ova" | "ovr" => (Task::Multiclass, Link::Independent),
-        "regression" if words.any(|word| word == "sqrt") => (Task::Regression, Link::SignedSquare),
+        // these learn the root where `reg_sqrt` asks for it, and say so; the others leave it alone
+        "regression" | "regression_l1" | "fair" | "quantile" | "mape" if words.any(|word| word == "sqrt") => {
+            (Task::Regression, Link::SignedSquare)
+        }
         "cross_entropy" | "xentropy" => (Task::Regression, Link::Logistic),
         "cross_entropy_lambda" | "xentlambda" => (Task::Regression, Link::Softplus),
         "poisson" | "gamma" | "tweedie" => (Task::Regression, Link::Exponential),

@@ -137,9 +137,11 @@ fn assign<'f, 'l>(
 
 impl Categories {
     fn of(list: &[serde_json::Value]) -> Self {
-        let data_type = if !list.is_empty() && list.iter().all(|value| value.is_i64() || value.is_u64()) {
-            DataType::Int64
-        } else if !list.is_empty() && list.iter().all(serde_json::Value::is_boolean) {
+        let numbers: Option<Vec<String>> = list.iter().map(whole_number).collect();
+        if let Some(values) = numbers.filter(|values| !values.is_empty()) {
+            return Self { values, data_type: DataType::Int64 };
+        }
+        let data_type = if !list.is_empty() && list.iter().all(serde_json::Value::is_boolean) {
             DataType::Bool
         } else {
             DataType::String
@@ -147,6 +149,20 @@ impl Categories {
         let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         Self { values: list.iter().map(text).collect(), data_type }
     }
+}
+
+/// Whole numbers below are floats without loss.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
+/// A category that is a whole number, as text. In a column in which some are missing pandas keeps them as floats.
+fn whole_number(category: &serde_json::Value) -> Option<String> {
+    if category.is_i64() || category.is_u64() {
+        return Some(category.to_string());
+    }
+    let number = category.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < EXACT_BELOW)?;
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+    let whole = number as i64;
+    Some(whole.to_string())
 }
 
 pub(super) fn required<'a>(block: &Block<'a>, key: &str) -> Result<&'a str, String> {

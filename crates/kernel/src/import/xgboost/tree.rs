@@ -76,9 +76,12 @@ impl Reader {
         }
         let mut of_nodes = vec![None; nodes];
         let segments = columns.categories_segments.iter().zip(&columns.categories_sizes);
+        // sets lie one after the other: what they take is bounded by what was given
+        let mut left = columns.categories.len();
         for (node, (first, size)) in columns.categories_nodes.iter().zip(segments) {
             let listed = columns.categories.get(*first..first.saturating_add(*size));
             let listed = listed.ok_or_else(|| format!("the categories of node {node} are not there"))?;
+            left = left.checked_sub(listed.len()).ok_or("its sets have more categories than it lists")?;
             let mut set = Vec::with_capacity(listed.len());
             for category in listed {
                 let category = u32::try_from(*category).ok().filter(|_| *category < CATEGORIES_END);

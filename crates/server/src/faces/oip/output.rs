@@ -130,12 +130,16 @@ pub(super) fn wanted(asked: &[Requested<'_>], as_bytes: bool, deployed: &Deploye
         let outputs = all.into_iter().filter(|output| *output != Output::PredictionId);
         return Ok(outputs.map(|output| Wanted { output, binary: as_bytes }).collect());
     }
-    let known = |Requested { name, binary }: &Requested<'_>| {
+    // asked for again, an output still comes once: however long the list is, the answer has a bound
+    let mut wanted: Vec<Wanted> = Vec::with_capacity(all.len());
+    for Requested { name, binary } in asked {
         let output = all.iter().find(|output| output.name() == name).copied().ok_or_else(|| {
             let names: Vec<&str> = all.iter().map(|output| output.name()).collect();
             Error::Invalid(format!("the model has no output `{name}`; it has: {}", names.join(", ")))
         })?;
-        Ok(Wanted { output, binary: binary.unwrap_or(as_bytes) })
-    };
-    asked.iter().map(known).collect()
+        if wanted.iter().all(|known| known.output != output) {
+            wanted.push(Wanted { output, binary: binary.unwrap_or(as_bytes) });
+        }
+    }
+    Ok(wanted)
 }

@@ -95,6 +95,43 @@ async fn the_answer_names_request_model_and_version_and_has_the_outputs_asked_fo
 }
 
 #[tokio::test]
+async fn an_output_asked_for_twice_comes_once() {
+    let faces = faces().await;
+    let twice = json!([{ "name": "prediction" }, { "name": "prediction_id" }, { "name": "prediction" }]);
+
+    let answered = faces.post(FARE, json!({ "inputs": named(), "outputs": twice }).to_string()).await.body;
+
+    let outputs = answered["outputs"].as_array().unwrap();
+    let names: Vec<&Json> = outputs.iter().map(|output| &output["name"]).collect();
+    assert_eq!(names, ["prediction", "prediction_id"]);
+}
+
+#[tokio::test]
+async fn not_a_number_in_json_is_what_null_is() {
+    let faces = faces().await;
+    let strict = json!({ "id": "NaN", "inputs": named() }).to_string();
+    let loose = strict.replace("null", "NaN");
+    assert_ne!(loose, strict);
+
+    let answered = faces.post(FARE, loose).await;
+
+    assert_eq!(answered.status, 200, "{:?}", answered.body);
+    assert_eq!(answered.body["id"], "NaN");
+    assert_eq!(answered.body["outputs"][0]["data"], json!([1210.0, 190.0]));
+
+    let seats: Vec<u8> = [180i16, 90].iter().flat_map(|seats| seats.to_le_bytes()).collect();
+    let mut inputs = named();
+    inputs[1] = bytes_tensor("seats", "INT16", json!([2]), seats.len());
+    let json = json!({ "inputs": inputs }).to_string().replace("null", "NaN");
+    let mixed = Request::post(FARE).header("Inference-Header-Content-Length", json.len());
+    let mixed = mixed.body(Body::from([json.as_bytes(), &seats].concat())).unwrap();
+
+    let answered = faces.send_as(Some("ada"), mixed).await;
+
+    assert_eq!(answered.body["outputs"][0]["data"], json!([1210.0, 190.0]), "{:?}", answered.body);
+}
+
+#[tokio::test]
 async fn each_mistake_is_an_error_with_its_status() {
     let faces = faces().await;
     let one = |name, datatype, shape, data| request(&[tensor(name, datatype, shape, data)]);
