@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, Request, StatusCode, Uri};
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::FutureExt;
 use hyper::body::Incoming;
@@ -15,7 +16,6 @@ use mainspring_govern::Denied;
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
-use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::faces::Served;
@@ -38,7 +38,7 @@ fn router(app: App, served: Served) -> Router {
         .merge(operate::router())
         .method_not_allowed_fallback(other_method)
         .with_state(app.clone())
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
+        .layer(from_fn(|request: axum::extract::Request, next: Next| in_time(ANSWER_MAX, next.run(request))))
         .layer(CompressionLayer::new().compress_when(compressed.clone()));
     let assets = Router::new()
         .route("/assets/{name}", get(asset))
@@ -70,6 +70,17 @@ pub(crate) fn served(app: &App) -> Served {
     Served { engine: app.serve.clone(), gate: Arc::new(gate), record: Arc::new(record) }
 }
 
+/// An answer, or that it takes too long.
+async fn in_time(most: Duration, answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(most, answer).await {
+        Ok(response) => response,
+        Err(_) => {
+            let words = format!("there is no answer after {} s; ask for less at once", most.as_secs());
+            Problem::of(StatusCode::GATEWAY_TIMEOUT, words).into_response()
+        }
+    }
+}
+
 async fn other_method(method: Method, uri: Uri) -> impl IntoResponse {
     Problem::of(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -87,4 +98,19 @@ pub async fn serve(app: App, listener: TcpListener, stop: impl Future<Output = (
     let front = Front::new(app.clone(), served.clone(), router(app, served));
     let answer = move |peer, request: Request<Incoming>| front.clone().answer(peer, request.map(Paced::new));
     listener::serve(Manner::http(), answer, listener, stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_takes_too_long_is_said_to_in_our_form() {
+        let late = in_time(Duration::ZERO, std::future::pending()).await;
+
+        assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(late.headers()["content-type"], "application/problem+json");
+        let said = axum::body::to_bytes(late.into_body(), 1_000).await.unwrap();
+        assert!(String::from_utf8_lossy(&said).contains("ask for less"), "{said:?}");
+    }
 }

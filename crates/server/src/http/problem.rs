@@ -33,11 +33,12 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 impl Problem {
-    /// The caller's fault, of a kind that has a status of its own.
+    /// What lies in the request, of a kind that has a status of its own.
     pub fn of(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = match status {
             StatusCode::METHOD_NOT_ALLOWED => "method not allowed",
             StatusCode::REQUEST_TIMEOUT => "too slow",
+            StatusCode::GATEWAY_TIMEOUT => "took too long",
             StatusCode::PAYLOAD_TOO_LARGE => "too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported media type",
             StatusCode::UNPROCESSABLE_ENTITY => "not as expected",
