@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -48,8 +48,7 @@ pub struct Body<T, const BYTES_MAX: usize = BODY_BYTES_MAX>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S> for Body<T, BYTES_MAX> {
     type Rejection = Problem;
 
-    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
-        DefaultBodyLimit::max(BYTES_MAX).apply(&mut request);
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let encoding = Encoding::of(&parts.headers).map_err(undecoded)?;
         let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
@@ -58,6 +57,11 @@ impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S>
             Some(encoding) => encoding.decoded(bytes, BYTES_MAX).await.map_err(undecoded)?,
             None => bytes,
         };
+        // not before it is read: a client that is still sending would lose the answer with the connection
+        if bytes.len() > BYTES_MAX {
+            let words = format!("the body has {} bytes, the most is {BYTES_MAX}", bytes.len());
+            return Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE, words));
+        }
         // serde would take a list for the fields of an object in their order
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return Err(Problem::of(StatusCode::UNPROCESSABLE_ENTITY, "the body is a list; an object is expected"));
