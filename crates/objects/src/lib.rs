@@ -10,7 +10,6 @@
 )]
 
 mod bucket;
-#[cfg(feature = "testing")]
 pub mod testing;
 
 pub use bucket::{Bucket, Error};

@@ -1,4 +1,5 @@
-//! The bucket that tests are given.
+//! The bucket that tests of every crate are given. No feature hides it: one that only tests turn on would have everything
+//! above compiled twice.
 
 /// The URL of a folder of its own in the bucket that `cargo xtask test` starts a server for; none without it.
 ///
