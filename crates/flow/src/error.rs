@@ -11,7 +11,7 @@ pub enum Error {
         /// `; did you mean …?`, or empty.
         hint: String,
     },
-    /// Another process holds the project's lease.
+    /// Another run holds the project's lease.
     #[error("run {run} is under way in process {holder}; wait for it, or end that process and run again")]
     Busy {
         /// The run under way.
@@ -20,10 +20,12 @@ pub enum Error {
         holder: String,
     },
     /// This process lost its lease while it worked, so it stopped before it could disturb the new holder.
-    #[error("the lease on the project was lost to process {holder}, so run {run} was stopped here")]
+    #[error("the lease on the project was lost to run {by} of process {holder}, so run {run} was stopped here")]
     LeaseLost {
         /// The run that was under way.
         run: String,
+        /// The run that holds the lease now.
+        by: String,
         /// The process that holds the lease now.
         holder: String,
     },

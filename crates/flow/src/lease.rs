@@ -1,8 +1,10 @@
 //! One project, one run at a time: a lease in the catalog, renewed while its holder lives.
 //!
 //! A holder that dies stops renewing, and after [`LEASE_SECONDS`] anybody may take the lease. On the same machine nobody
-//! waits that long: a holder whose process is gone has lost it at once.
+//! waits that long: a holder whose process is gone has lost it at once, and so has a run of this process that was dropped.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +18,9 @@ pub const LEASE_SECONDS: i64 = 30;
 
 /// How often its holder renews it: three chances before it is lost.
 pub const RENEWAL: Duration = Duration::from_secs(10);
+
+/// The runs that hold a lease in this process: what the catalog cannot tell from one that was dropped.
+static HELD_HERE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// The one lease of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +91,7 @@ pub struct Held {
 ///
 /// # Errors
 ///
-/// [`Error::Busy`] when a living process holds it.
+/// [`Error::Busy`] when another run holds it, or was faster.
 pub async fn take(catalog: &Catalog, run: &str) -> Result<Held> {
     let lease = Lease {
         run: run.to_owned(),
@@ -98,16 +103,32 @@ pub async fn take(catalog: &Catalog, run: &str) -> Result<Held> {
         None => Expect::Absent,
         Some(current) => {
             let old = &current.document;
-            let free = old.released || old.expires_at <= Timestamp::now() || old.holder.is_gone();
-            if !free && old.holder != lease.holder {
+            let is_over = old.released || old.expires_at <= Timestamp::now() || old.holder.is_gone();
+            let was_dropped = || old.holder == lease.holder && !held_here(|held| held.contains(&old.run));
+            if !is_over && !was_dropped() {
                 return Err(Error::Busy { run: old.run.clone(), holder: old.holder.process.to_string() });
             }
             Expect::Version(current.version)
         }
     };
+    held_here(|held| held.insert(run.to_owned()));
     let mut held = Held { catalog: catalog.clone(), principal: Principal::system("flow"), lease, version: 0 };
-    held.write("flow.lease_taken", expect).await?;
-    Ok(held)
+    match held.write("flow.lease_taken", expect).await {
+        Ok(()) => Ok(held),
+        Err(Error::LeaseLost { by, holder, .. }) => Err(Error::Busy { run: by, holder }),
+        Err(error) => Err(error),
+    }
+}
+
+fn held_here<T>(with: impl FnOnce(&mut BTreeSet<String>) -> T) -> T {
+    // a set is whole whenever its lock is given up
+    with(&mut HELD_HERE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        held_here(|held| held.remove(&self.lease.run));
+    }
 }
 
 impl Held {
@@ -136,12 +157,39 @@ impl Held {
         match self.catalog.commit(change).await {
             Ok(committed) => self.version = committed.seq,
             Err(mainspring_catalog::Error::Conflict { .. }) => {
-                let holder =
-                    self.catalog.get::<Lease>("project").await?.map(|now| now.document.holder.process.to_string());
-                return Err(Error::LeaseLost { run: self.lease.run.clone(), holder: holder.unwrap_or_default() });
+                let now = self.catalog.get::<Lease>("project").await?;
+                let (run, holder) =
+                    now.map(|now| (now.document.run, now.document.holder.process.to_string())).unwrap_or_default();
+                return Err(Error::LeaseLost { run: self.lease.run.clone(), by: run, holder });
             }
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn runs_of_one_process_exclude_each_other_and_one_that_was_dropped_holds_nothing() {
+        let catalog = Catalog::open("sqlite::memory:").await.unwrap();
+
+        let first = take(&catalog, "first").await.unwrap();
+        let meanwhile = take(&catalog, "second").await;
+        assert!(matches!(meanwhile, Err(Error::Busy { ref run, .. }) if run == "first"), "{meanwhile:?}");
+        drop(first);
+        let second = take(&catalog, "second").await.unwrap();
+        second.release().await.unwrap();
+
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..8 {
+            let catalog = catalog.clone();
+            tasks.spawn(async move { take(&catalog, &format!("at once {number}")).await });
+        }
+        let taken = tasks.join_all().await;
+        assert_eq!(taken.iter().filter(|taken| taken.is_ok()).count(), 1);
+        assert!(taken.iter().all(|taken| matches!(taken, Ok(_) | Err(Error::Busy { .. }))), "{taken:?}");
     }
 }
