@@ -259,8 +259,8 @@ impl Registry {
         Err(Error::Contended(ModelVersion::document_id(model, number)))
     }
 
-    /// Tries a change again while others change the same meanwhile. `of` is what it changes, for the error.
-    pub(crate) async fn until_alone<T, F>(of: impl FnOnce() -> String, attempt: impl Fn() -> F) -> Result<T>
+    /// Tries a change again while others change the same meanwhile; `given_up` is the error when they always do.
+    pub(crate) async fn until_alone<T, F>(given_up: impl FnOnce() -> Error, attempt: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -270,7 +270,7 @@ impl Registry {
                 other => return other,
             }
         }
-        Err(Error::Contended(of()))
+        Err(given_up())
     }
 
     /// The table versions that some model version was trained from, `schema.table` to versions in ascending order: what

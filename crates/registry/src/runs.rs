@@ -8,7 +8,7 @@ use mainspring_catalog::{Change, Edge, Expect, ListQuery, Metric, Principal, Sto
 use serde_json::json;
 
 use crate::experiment::ExperimentName;
-use crate::registry::{ATTEMPTS, blocking, documents, runnable};
+use crate::registry::{blocking, documents, runnable};
 use crate::tracking::ensure_experiment;
 use crate::{
     ArtifactRef, Environment, Error, Evaluation, Experiment, ModelVersion, NewRun, Origin, Point, RegisteredModel,
@@ -206,13 +206,8 @@ impl Registry {
         let artifact = runnable(&registration.version)?;
         let (store, artifact) = (self.artifacts().clone(), artifact.clone());
         blocking(move || store.get_model(&artifact).map(|_| ())).await?;
-        for _ in 0..ATTEMPTS {
-            match self.try_register(&registration, principal).await {
-                Err(Error::Catalog(error)) if error.is_conflict() => {}
-                other => return other,
-            }
-        }
-        Err(Error::Raced { model: registration.version.model, alias: "(next version)".into() })
+        let raced = || Error::Raced { model: registration.version.model.clone(), alias: "(next version)".into() };
+        Self::until_alone(raced, || self.try_register(&registration, principal)).await
     }
 
     async fn try_register(&self, registration: &Registration, principal: &Principal) -> Result<ModelVersion> {
