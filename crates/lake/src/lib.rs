@@ -43,6 +43,7 @@ mod state;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod write;
 
 pub use blueprint::{Blueprint, unknown_name};

@@ -21,6 +21,7 @@ use crate::read::statistics;
 use crate::reshape::Reshape;
 use crate::scan::FileTable;
 use crate::state::{DataFile, TableState};
+use crate::unfinished;
 
 /// Fewest files that are worth joining.
 const JOINED_MIN: usize = 2;
@@ -169,7 +170,8 @@ impl Lake {
         if removed > 0 {
             vacuum().await.map_err(Error::delta(name))?;
         }
-        Ok(removed)
+        let Some(folder) = self.root().table_folder(name) else { return Ok(removed) };
+        Ok(removed + unfinished::remove(folder, options.keep).await.map_err(Error::storage(name))?)
     }
 }
 

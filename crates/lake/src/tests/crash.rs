@@ -102,3 +102,27 @@ async fn a_killed_writer_loses_nothing_acknowledged_and_lands_nothing_twice() {
         "maintenance removes orphans: {left:?}"
     );
 }
+
+#[tokio::test]
+async fn a_file_that_a_killed_writer_was_writing_is_removed_once_it_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = append(folder.path(), 0..1).await;
+    let table = folder.path().join("lake/sources/events");
+    // as the object store names a file until it is whole
+    let unfinished =
+        ["a.parquet#1", "_delta_log/00000000000000000007.json#12", "day=1/b.parquet#3"].map(|name| table.join(name));
+    std::fs::create_dir(table.join("day=1")).unwrap();
+    for file in &unfinished {
+        std::fs::write(file, "PAR1").unwrap();
+    }
+    let kept = |keep| MaintainOptions { keep, ..MaintainOptions::default() };
+
+    let early = lake.maintain_table(&events(), &kept(jiff::SignedDuration::from_hours(1))).await.unwrap();
+    assert_eq!(early.files_removed, 0, "a writer may still be at work");
+    assert!(unfinished.iter().all(|file| file.exists()));
+
+    let late = lake.maintain_table(&events(), &kept(jiff::SignedDuration::ZERO)).await.unwrap();
+    assert_eq!(late.files_removed, 3);
+    assert!(!unfinished.iter().any(|file| file.exists()));
+    assert_eq!(count(lake.read(&events(), At::Latest).await.unwrap()).await, 300);
+}
