@@ -26,6 +26,6 @@ pub use artifact::{
     ARTIFACT_BYTES_MAX, ARTIFACT_FORMAT, Body, Encoding, Input, Less, LinearModel, Link, ModelArtifact, Node,
     Precision, Tree, TreeEnsemble,
 };
-pub use encode::{Encoder, Matrix, Value};
+pub use encode::{EXACT_BELOW, Encoder, Matrix, Value};
 pub use error::Error;
 pub use score::Scorer;

@@ -8,7 +8,7 @@ use mainspring_catalog::{Change, Document, Expect, ListQuery, Principal, Stored}
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::registry::ATTEMPTS;
+use crate::registry::until_alone;
 use crate::versions::logged_folder;
 use crate::{Error, Experiment, FilePath, Registry, Result, Stage};
 
@@ -283,19 +283,17 @@ impl Registry {
         principal: &Principal,
         edit: impl Fn(&mut LoggedModel) -> Result<()>,
     ) -> Result<LoggedModel> {
-        for _ in 0..ATTEMPTS {
+        let contended = || Error::Contended(id.into());
+        until_alone(contended, || async {
             let stored = self.stored_logged_model(id).await?;
             let unchanged = stored.unchanged();
             let mut model = LoggedModel { updated_at: Timestamp::now(), ..stored.document };
             edit(&mut model)?;
             let change = Change::new(principal, action, node(id)).detail(detail.clone()).put(&model, unchanged)?;
-            match self.catalog.commit(change).await {
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(model),
-            }
-        }
-        Err(Error::Contended(id.into()))
+            self.catalog.commit(change).await?;
+            Ok(model)
+        })
+        .await
     }
 }
 

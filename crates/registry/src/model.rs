@@ -7,7 +7,7 @@ use mainspring_catalog::{Change, Edge, Expect, ListQuery, Principal, Stored};
 use mainspring_spec::Endpoint;
 use serde_json::json;
 
-use crate::registry::ATTEMPTS;
+use crate::registry::until_alone;
 use crate::{
     Alias, AliasEvent, Deployment, Error, ModelVersion, RegisteredModel, Registry, Result, WebhookEvent, judge,
 };
@@ -87,19 +87,18 @@ impl Registry {
         principal: &Principal,
         edit: impl Fn(&mut RegisteredModel),
     ) -> Result<RegisteredModel> {
-        for _ in 0..ATTEMPTS {
+        let contended = || Error::Contended(name.into());
+        until_alone(contended, || async {
             let stored = self.stored_model(name).await?;
             let unchanged = stored.unchanged();
             let created_at = stored.document.created_at.or(Some(stored.created_at));
             let mut model = RegisteredModel { created_at, updated_at: Some(Timestamp::now()), ..stored.document };
             edit(&mut model);
             let change = Change::new(principal, action, node(name)).detail(detail.clone()).put(&model, unchanged)?;
-            match self.commit(change).await {
-                Err(Error::Catalog(error)) if error.is_conflict() => {}
-                other => return other.map(|()| model),
-            }
-        }
-        Err(Error::Contended(name.into()))
+            self.commit(change).await?;
+            Ok(model)
+        })
+        .await
     }
 
     /// Gives a model another name, with its versions, aliases and their history. Where the project declares gates for the new

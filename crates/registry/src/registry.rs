@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How often a change that met another one is tried again. Each time one of them gets through.
-pub(crate) const ATTEMPTS: usize = 32;
+const ATTEMPTS: usize = 64;
 
 /// How many versions an error names.
 const NUMBERS_NAMED_MAX: usize = 10;
@@ -241,7 +241,8 @@ impl Registry {
         principal: &Principal,
         edit: impl Fn(&mut ModelVersion) -> Result<()>,
     ) -> Result<ModelVersion> {
-        for _ in 0..ATTEMPTS {
+        let contended = || Error::Contended(ModelVersion::document_id(model, number));
+        until_alone(contended, || async {
             let stored = self.stored_version(model, number).await?;
             let unchanged = stored.unchanged();
             let mut version = ModelVersion { updated_at: Some(Timestamp::now()), ..stored.document };
@@ -251,26 +252,10 @@ impl Registry {
             if let Some(event) = &event {
                 change = self.announce(change, event).await?;
             }
-            match self.commit(change).await {
-                Err(Error::Catalog(error)) if error.is_conflict() => {}
-                other => return other.map(|()| version),
-            }
-        }
-        Err(Error::Contended(ModelVersion::document_id(model, number)))
-    }
-
-    /// Tries a change again while others change the same meanwhile; `given_up` is the error when they always do.
-    pub(crate) async fn until_alone<T, F>(given_up: impl FnOnce() -> Error, attempt: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        for _ in 0..ATTEMPTS {
-            match attempt().await {
-                Err(Error::Catalog(error)) if error.is_conflict() => {}
-                other => return other,
-            }
-        }
-        Err(given_up())
+            self.commit(change).await?;
+            Ok(version)
+        })
+        .await
     }
 
     /// The table versions that some model version was trained from, `schema.table` to versions in ascending order: what
@@ -354,6 +339,20 @@ fn check_note(text: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Tries a change again while others change the same meanwhile; `given_up` is the error when they always do.
+pub(crate) async fn until_alone<T, F>(given_up: impl FnOnce() -> Error, attempt: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    for _ in 0..ATTEMPTS {
+        match attempt().await {
+            Err(Error::Catalog(error)) if error.is_conflict() => {}
+            other => return other,
+        }
+    }
+    Err(given_up())
 }
 
 pub(crate) fn documents<D>(stored: Vec<Stored<D>>) -> Vec<D> {

@@ -8,7 +8,7 @@ use mainspring_catalog::{Change, Edge, Expect, ListQuery, Metric, Principal, Sto
 use serde_json::json;
 
 use crate::experiment::ExperimentName;
-use crate::registry::{blocking, documents, runnable};
+use crate::registry::{blocking, documents, runnable, until_alone};
 use crate::tracking::ensure_experiment;
 use crate::{
     ArtifactRef, Environment, Error, Evaluation, Experiment, ModelVersion, NewRun, Origin, Point, RegisteredModel,
@@ -207,7 +207,7 @@ impl Registry {
         let (store, artifact) = (self.artifacts().clone(), artifact.clone());
         blocking(move || store.get_model(&artifact).map(|_| ())).await?;
         let raced = || Error::Raced { model: registration.version.model.clone(), alias: "(next version)".into() };
-        Self::until_alone(raced, || self.try_register(&registration, principal)).await
+        until_alone(raced, || self.try_register(&registration, principal)).await
     }
 
     async fn try_register(&self, registration: &Registration, principal: &Principal) -> Result<ModelVersion> {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::manifest::{MANIFEST, MANIFEST_BYTES_MAX};
 use crate::model::Follower;
-use crate::registry::blocking;
+use crate::registry::{blocking, until_alone};
 use crate::servable::{LoggedFiles, Servable, convert};
 use crate::source::Named;
 use crate::{
@@ -78,7 +78,7 @@ impl Registry {
     /// Registers a version under the next free number of its model, whatever others register meanwhile.
     pub(crate) async fn next_version(&self, version: ModelVersion, principal: &Principal) -> Result<ModelVersion> {
         let attempt = || self.try_register_logged(&version, principal);
-        Self::until_alone(|| Error::Contended(version.model.clone()), attempt).await
+        until_alone(|| Error::Contended(version.model.clone()), attempt).await
     }
 
     async fn try_register_logged(&self, version: &ModelVersion, principal: &Principal) -> Result<ModelVersion> {
@@ -313,7 +313,7 @@ impl Registry {
         principal: &Principal,
     ) -> Result<ModelVersion> {
         let attempt = || self.try_set_stage((model, number), stage, others, principal);
-        Self::until_alone(|| Error::Contended(ModelVersion::document_id(model, number)), attempt).await
+        until_alone(|| Error::Contended(ModelVersion::document_id(model, number)), attempt).await
     }
 
     async fn try_set_stage(
@@ -350,7 +350,7 @@ impl Registry {
     /// [`Error::Followed`] when an endpoint answers with it; when there is no such version, or the catalog fails.
     pub async fn delete_version(&self, model: &str, number: u64, principal: &Principal) -> Result<()> {
         let attempt = || self.try_delete_version(model, number, principal);
-        Self::until_alone(|| Error::Contended(ModelVersion::document_id(model, number)), attempt).await
+        until_alone(|| Error::Contended(ModelVersion::document_id(model, number)), attempt).await
     }
 
     async fn try_delete_version(&self, model: &str, number: u64, principal: &Principal) -> Result<()> {

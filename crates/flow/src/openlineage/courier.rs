@@ -11,6 +11,7 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use url::Url;
 
 use super::metrics::{Fate, LineageMetrics};
 use super::outbox::{self, Queued};
@@ -182,11 +183,11 @@ fn without_url(error: reqwest::Error) -> String {
 
 /// A URL as it may be logged: without a name and password in it, and without its query, where others have their keys.
 fn without_secrets(url: &str) -> String {
-    let place = url.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = place.split_once("://") else { return place.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+    match Url::parse(url) {
+        Ok(url) => url.origin().ascii_serialization() + url.path(),
+        // it may hold them all the same, and the failure says what is wrong with it
+        Err(_) => "the URL of the receiver".into(),
+    }
 }
 
 /// Appends events, one a line; they are durable when this returns.
@@ -227,8 +228,9 @@ mod tests {
     fn who_we_are_to_the_receiver_is_not_logged() {
         for (url, shown) in [
             ("https://me:s3cret@host:5000/api/v1/lineage?api_key=s3cret", "https://host:5000/api/v1/lineage"),
-            ("http://s3cret@host", "http://host"),
+            ("http://s3cret@host", "http://host/"),
             ("http://host/of@somebody", "http://host/of@somebody"),
+            ("http://me:s3cret@host:port/", "the URL of the receiver"),
         ] {
             assert_eq!(without_secrets(url), shown);
         }

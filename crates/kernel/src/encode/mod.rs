@@ -12,6 +12,10 @@ use crate::artifact::{Encoding, ModelArtifact};
 /// Numbers up to here count as 0 where 0 is missing, as LightGBM has it: the 32-bit float nearest to 1e-35.
 const ZERO_BOUND: f64 = 1e-35_f32 as f64;
 
+/// Whole numbers below this, 2 to the power of 53, of either sign, are floats without loss; from here on several are the same
+/// float.
+pub const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
 /// A value of an input, borrowed from a request or a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {

@@ -28,7 +28,11 @@ impl Folder {
                 let touched = upload.metadata().and_then(|meta| meta.modified());
                 let age = touched.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
                 if age.is_some_and(|age| age > ABANDONED) {
-                    std::fs::remove_file(upload.path())?;
+                    match std::fs::remove_file(upload.path()) {
+                        // another process that opens the folder was faster
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        removed => removed?,
+                    }
                 }
             }
         }

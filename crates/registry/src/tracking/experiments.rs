@@ -10,10 +10,9 @@ use serde_json::json;
 use super::Tracking;
 use super::index::ExperimentRow;
 use crate::experiment::{ExperimentName, LastNumber};
+use crate::registry::until_alone;
 use crate::{Error, Experiment, Result, Stage};
 
-/// How often a change that met another one is tried again. Each time one of them gets through.
-pub(super) const ATTEMPTS: usize = 64;
 /// The experiment that clients use when they name none.
 const DEFAULT: (&str, u64) = ("Default", 0);
 
@@ -109,7 +108,8 @@ impl Tracking {
         let row = self.experiment(number).await?;
         let key = row.experiment.key().to_owned();
         let _alone = self.locked(&key).await;
-        for _ in 0..ATTEMPTS {
+        let busy = || Error::Busy(format!("experiment `{}`", row.experiment.name));
+        until_alone(busy, || async {
             let stored = self.0.catalog.get::<Experiment>(&key).await?;
             let stored = stored.ok_or_else(|| Error::NoExperiment(number.to_string()))?;
             let unchanged = stored.unchanged();
@@ -134,19 +134,15 @@ impl Tracking {
                     return Err(Error::ExperimentTaken(experiment.name));
                 }
             }
-            match self.0.catalog.commit(change).await {
-                Ok(_) => {
-                    self.follow().await?;
-                    return self.experiment(number).await;
+            self.0.catalog.commit(change).await.map(|_| ()).map_err(|error| match error {
+                mainspring_catalog::Error::Conflict { kind, .. } if kind == "experiment_name" => {
+                    Error::ExperimentTaken(experiment.name)
                 }
-                Err(mainspring_catalog::Error::Conflict { kind, .. }) if kind == "experiment_name" => {
-                    return Err(Error::ExperimentTaken(experiment.name));
-                }
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::Busy(format!("experiment `{}`", row.experiment.name)))
+                other => other.into(),
+            })
+        })
+        .await?;
+        self.experiment(number).await
     }
 
     /// The experiment of a number.
@@ -198,10 +194,11 @@ impl Tracking {
 
 /// Makes an experiment, of the next number or a given one, and gives the number.
 async fn create(catalog: &Catalog, new: NewExperiment, given: Option<u64>, principal: &Principal) -> Result<u64> {
-    for _ in 0..ATTEMPTS {
+    let busy = || Error::Busy(format!("experiment `{}`", new.name));
+    until_alone(busy, || async {
         let is_named = catalog.get::<ExperimentName>(&new.name).await?.is_some();
         if is_named || catalog.get::<Experiment>(&new.name).await?.is_some_and(|old| old.document.key.is_empty()) {
-            return Err(Error::ExperimentTaken(new.name));
+            return Err(Error::ExperimentTaken(new.name.clone()));
         }
         let last = catalog.get::<LastNumber>(LastNumber::ID).await?;
         let number = given.unwrap_or_else(|| last.as_ref().map_or(1, |last| last.document.number + 1));
@@ -216,21 +213,20 @@ async fn create(catalog: &Catalog, new: NewExperiment, given: Option<u64>, princ
             updated_at: Some(now),
             ..Experiment::default()
         };
-        if let Some(committed) = commit_new(catalog, &experiment, given.is_none(), last, principal).await? {
-            return Ok(committed);
-        }
-    }
-    Err(Error::Busy(format!("experiment `{}`", new.name)))
+        commit_new(catalog, &experiment, given.is_none(), last, principal).await?;
+        Ok(number)
+    })
+    .await
 }
 
-/// Writes an experiment, its name and its number; nothing when somebody else was faster with one of them.
+/// Writes an experiment, its name and its number; a conflict when somebody else was faster with one of them.
 async fn commit_new(
     catalog: &Catalog,
     experiment: &Experiment,
     counts: bool,
     last: Option<mainspring_catalog::Stored<LastNumber>>,
     principal: &Principal,
-) -> Result<Option<u64>> {
+) -> Result<()> {
     let number = experiment.number.unwrap_or_default();
     let claim = ExperimentName { name: experiment.name.clone(), key: experiment.key().to_owned() };
     let mut change = Change::new(principal, "experiment.create", format!("experiment:{}", experiment.name))
@@ -241,16 +237,14 @@ async fn commit_new(
         let unchanged = last.map_or(Expect::Absent, |last| last.unchanged());
         change = change.put(&LastNumber { number }, unchanged)?;
     }
-    match catalog.commit(change).await {
-        Ok(_) => Ok(Some(number)),
-        Err(error) if error.is_conflict() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    catalog.commit(change).await?;
+    Ok(())
 }
 
 /// The key of the experiment of a name, which is made if there is none.
 pub(crate) async fn ensure(catalog: &Catalog, name: &str, principal: &Principal) -> Result<String> {
-    for _ in 0..ATTEMPTS {
+    let busy = || Error::Busy(format!("experiment `{name}`"));
+    until_alone(busy, || async {
         if let Some(claim) = catalog.get::<ExperimentName>(name).await? {
             return Ok(claim.document.key);
         }
@@ -272,11 +266,10 @@ pub(crate) async fn ensure(catalog: &Catalog, name: &str, principal: &Principal)
             updated_at: Some(now),
             ..Experiment::default()
         };
-        if commit_new(catalog, &experiment, true, last, principal).await?.is_some() {
-            return Ok(experiment.key);
-        }
-    }
-    Err(Error::Busy(format!("experiment `{name}`")))
+        commit_new(catalog, &experiment, true, last, principal).await?;
+        Ok(experiment.key)
+    })
+    .await
 }
 
 /// Gives numbers to experiments that were made when there were none.

@@ -8,8 +8,8 @@ use mainspring_catalog::{Change, Expect, Principal, Stored};
 use serde_json::json;
 
 use super::Tracking;
-use super::experiments::ATTEMPTS;
 use super::index::RunRow;
+use crate::registry::until_alone;
 use crate::{Environment, Error, Origin, Result, Run, RunStatus, Stage};
 
 /// The label that carries a run's name, for MLflow's clients.
@@ -248,23 +248,22 @@ impl Tracking {
         edit: impl Fn(&mut Run) -> Result<Outcome>,
     ) -> Result<Arc<RunRow>> {
         let _alone = self.locked(id).await;
-        for _ in 0..ATTEMPTS {
+        let busy = || Error::Busy(format!("run `{id}`"));
+        until_alone(busy, || async {
             let stored: Option<Stored<Run>> = self.0.catalog.get(id).await?;
             let stored = stored.ok_or_else(|| Error::NoRun(id.into()))?;
             let unchanged = stored.unchanged();
             let mut run = stored.document;
             if let Outcome::Same = edit(&mut run)? {
-                return self.run(id).await;
+                return Ok(());
             }
             let change =
                 Change::new(principal, action, format!("run:{id}")).detail(detail.clone()).put(&run, unchanged)?;
-            match self.0.catalog.commit(change).await {
-                Ok(_) => return self.run(id).await,
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::Busy(format!("run `{id}`")))
+            self.0.catalog.commit(change).await?;
+            Ok(())
+        })
+        .await?;
+        self.run(id).await
     }
 }
 

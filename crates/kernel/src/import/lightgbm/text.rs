@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use mainspring_spec::DataType;
 
+use crate::EXACT_BELOW;
+
 /// The `key=value` lines of a tree or of the header.
 pub(super) type Block<'a> = HashMap<&'a str, &'a str>;
 
@@ -150,9 +152,6 @@ impl Categories {
         Self { values: list.iter().map(text).collect(), data_type }
     }
 }
-
-/// Whole numbers below are floats without loss.
-const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// A category that is a whole number, as text. In a column in which some are missing pandas keeps them as floats.
 fn whole_number(category: &serde_json::Value) -> Option<String> {

@@ -1,14 +1,11 @@
 //! The body of a request, when it is whole and says that it is JSON.
 
-use std::borrow::Cow;
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 
 use super::BODY_BYTES_MAX;
 use super::error::Refused;
-use crate::faces::not_a_number::nulls_for_nan;
 
 /// See the [module](self).
 pub(super) struct JsonBody(pub(super) Bytes);
@@ -26,11 +23,6 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         })?;
         wrong.map_or(Ok(Self(body)), |kind| Err(Refused::content_type(&kind)))
     }
-}
-
-/// The body with null for each `NaN`, which pandas has where a value is missing: Feast's server takes the one for the other.
-pub(super) fn without_nan(body: &[u8]) -> Cow<'_, [u8]> {
-    nulls_for_nan(body).map_or(Cow::Borrowed(body), Cow::Owned)
 }
 
 fn is_json(kind: &[u8]) -> bool {

@@ -11,12 +11,13 @@ use mainspring_features::{Push, PushTo};
 use serde::Deserialize;
 
 use super::Face;
-use super::body::{JsonBody, without_nan};
+use super::body::JsonBody;
 use super::error::{Detail, Refused};
 use super::frame::Frame;
 use super::names;
 use super::request::not_json;
 use crate::app::Layers;
+use crate::faces::not_a_number::nulls_for_nan;
 use crate::http::Caller;
 
 #[derive(Debug, Deserialize)]
@@ -47,9 +48,9 @@ pub(super) async fn push(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
-    let body = without_nan(&body);
+    let mut rewritten = Vec::new();
     let (pushes, to, layers) = {
-        let asked: PushAsked<'_> = parsed(&body, &["push_source_name", "df"])?;
+        let asked: PushAsked<'_> = parsed(&body, &mut rewritten, &["push_source_name", "df"])?;
         let to = match asked.to.as_ref() {
             // What is online is offline too: training sees what was served.
             "online" | "online_and_offline" => PushTo::Online,
@@ -74,9 +75,9 @@ pub(super) async fn write_to_online_store(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
-    let body = without_nan(&body);
+    let mut rewritten = Vec::new();
     let (pushes, layers) = {
-        let asked: WriteAsked<'_> = parsed(&body, &["feature_view_name", "df"])?;
+        let asked: WriteAsked<'_> = parsed(&body, &mut rewritten, &["feature_view_name", "df"])?;
         asked.df.check()?;
         let (push, layers) = face.found(|layers| ready(write_to(&layers, &asked))).await?;
         (vec![push], layers)
@@ -108,20 +109,50 @@ async fn take(face: &Face, layers: &Layers, caller: &Caller, pushes: Vec<Push>, 
     Ok(())
 }
 
-/// A body that must have some keys.
-fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8], required: &[&str]) -> Result<T, Refused> {
-    serde_json::from_slice(body).map_err(|error| {
-        if !error.is_data() {
-            return not_json(&error);
-        }
-        let tree: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let missing = required.iter().filter(|key| tree.is_object() && tree.get(**key).is_none());
-        let missing: Vec<Detail> =
-            missing.map(|key| Detail::new("missing", &[key], "Field required", serde_json::Value::Null)).collect();
-        if missing.is_empty() {
-            Refused::invalid("value_error", &[], error.to_string())
-        } else {
-            Refused::Invalid(missing)
-        }
-    })
+/// A body that must have some keys. `NaN`, which pandas has where a value is missing, is null, as for Feast's server; the body
+/// with null for it is then kept in `rewritten`.
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8], rewritten: &'a mut Vec<u8>, required: &[&str]) -> Result<T, Refused> {
+    let error = match serde_json::from_slice(body) {
+        Ok(asked) => return Ok(asked),
+        Err(error) => error,
+    };
+    let Some(with_nulls) = nulls_for_nan(body) else { return Err(explain(body, &error, required)) };
+    *rewritten = with_nulls;
+    let body = rewritten.as_slice();
+    serde_json::from_slice(body).map_err(|error| explain(body, &error, required))
+}
+
+/// Says what is wrong with a body that could not be read.
+fn explain(body: &[u8], error: &serde_json::Error, required: &[&str]) -> Refused {
+    if !error.is_data() {
+        return not_json(error);
+    }
+    let tree: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let missing = required.iter().filter(|key| tree.is_object() && tree.get(**key).is_none());
+    let missing: Vec<Detail> =
+        missing.map(|key| Detail::new("missing", &[key], "Field required", serde_json::Value::Null)).collect();
+    if missing.is_empty() { Refused::invalid("value_error", &[], error.to_string()) } else { Refused::Invalid(missing) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_read_as_it_came_and_with_null_for_each_nan() {
+        let required = ["push_source_name", "df"];
+        let (mut strict, mut loose, mut short) = (vec![], vec![], vec![]);
+        let body = br#"{"push_source_name": "NaN", "df": {"id": [1, 2], "rate": [null, 0.5]}}"#;
+        let with_nan = br#"{"push_source_name": "NaN", "df": {"id": [1, 2], "rate": [NaN, 0.5]}}"#;
+
+        let asked: PushAsked<'_> = parsed(body, &mut strict, &required).unwrap();
+        let mended: PushAsked<'_> = parsed(with_nan, &mut loose, &required).unwrap();
+        let refused = parsed::<PushAsked<'_>>(br#"{"df": {"rate": [NaN]}}"#, &mut short, &required).unwrap_err();
+
+        assert_eq!(format!("{asked:?}"), format!("{mended:?}"));
+        assert!(matches!(asked.push_source_name, Cow::Borrowed("NaN")));
+        let is_missing = |details: &[Detail]| details.len() == 1 && details[0].loc[1] == "push_source_name";
+        assert!(matches!(&refused, Refused::Invalid(details) if is_missing(details)), "{refused:?}");
+        assert_eq!((strict.as_slice(), loose.as_slice()), (&b""[..], &body[..]), "what is JSON is not rewritten");
+    }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use mainspring_features::Value;
+use mainspring_kernel::EXACT_BELOW;
 use mainspring_serve::{Error, Given, Plan, Question};
 use mainspring_spec::DataType;
 
@@ -161,9 +162,6 @@ impl Input<'_> {
         matches!(self.elements, Elements::Raw(_)) || self.datatype.is_float()
     }
 }
-
-/// Whole numbers below are floats without loss.
-const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// The tensors, in the order of the plan's inputs, as rows of numbers, a category as its position; none when an input is
 /// neither, or is not one that the input can be, which [`columns`] then says, or a category is not known, whose text the log
