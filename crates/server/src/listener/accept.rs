@@ -133,7 +133,7 @@ async fn converse<F, A, B>(
         let answer = answer(peer, request);
         async move { Ok::<_, Infallible>(answer.await.map(|body| Answering::new(body, under_way))) }
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream, member.clone())), service));
     loop {
         tokio::select! {
             biased;
@@ -149,5 +149,57 @@ async fn converse<F, A, B>(
                 Told::Leave => return,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    /// A port that answers without reading what is sent to it, and that stops when the sender is dropped.
+    async fn refusing() -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let answer = |_, _| async {
+            let mut answer = Response::new(Full::new(Bytes::from_static(b"too large")));
+            *answer.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+            answer
+        };
+        let served = serve(Manner::http(), answer, listener, async { drop(stopped.await) });
+        (address, stop, tokio::spawn(served))
+    }
+
+    #[tokio::test]
+    async fn who_sends_all_of_a_refused_body_before_reading_gets_the_answer() {
+        let (address, _stop, _served) = refusing().await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let body = vec![0; 32 << 20];
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("too large"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_waits_for_nobody_who_has_his_answer() {
+        let (address, stop, served) = refusing().await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).await.unwrap();
+
+        drop(stop);
+
+        tokio::time::timeout(Duration::from_secs(8), served).await.expect("before it would stop lingering").unwrap();
     }
 }

@@ -6,6 +6,7 @@
 //! What a hostile or broken client of the HTTP port meets:
 //! - one that sends no whole request (slow or no headers, or nothing after an answer) is closed after [`QUIET_SWEEPS`];
 //! - one that sends its body, or takes its answer, too slowly is closed by its [pace];
+//! - one whose body was refused may send the rest of it for some seconds, unread, so that it gets to see why;
 //! - when all [places](crowd) are taken, the connection that has waited longest for nothing makes room.
 
 mod accept;

@@ -1,7 +1,9 @@
 //! Bodies and sockets that wait for the other side, but not for ever.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,13 +13,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::crowd::UnderWay;
+use super::crowd::{Member, Told, UnderWay};
 
 /// The longest that a reader of a body waits for its next [`PACE_BYTES`], and a writer for room in the socket.
 pub const STALL_MAX: Duration = Duration::from_secs(20);
 /// Fewer bytes than these in [`STALL_MAX`] are no progress: a byte now and then would hold a place for ever, and the
 /// slowest modem sends more.
 const PACE_BYTES: usize = 1_024;
+
+/// How long what still arrives is passed over, once the last answer is sent: a client that first sends all of a body and then
+/// reads would otherwise find its connection broken instead of the answer that says why its body was not read.
+const LINGER_MAX: Duration = Duration::from_secs(10);
+/// Bytes that are passed over at a time.
+const LINGER_BYTES: usize = 8 << 10;
 
 /// The other side kept a body waiting too long.
 #[derive(Debug, thiserror::Error)]
@@ -126,17 +134,37 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answering<B> {
     }
 }
 
-/// A socket whose other side must take what is sent to it.
+/// A socket whose other side must take what is sent to it, and may finish what it sends.
 pub struct Patient {
     stream: TcpStream,
+    member: Arc<Member>,
     /// Made when the socket is full, and dropped when there is room again.
     clock: Option<Pin<Box<Sleep>>>,
+    /// Made when the last answer is sent.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
-    /// A socket that does not wait for ever.
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, clock: None }
+    /// A socket that does not wait for ever, of one who is connected.
+    pub fn new(stream: TcpStream, member: Arc<Member>) -> Self {
+        Self { stream, member, clock: None, lingers: None }
+    }
+
+    /// Passes over what still arrives, until the other side ends too or has had its time. One who was told to go has none.
+    fn linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut passed_over = [MaybeUninit::uninit(); LINGER_BYTES];
+        while self.member.told() == Told::Nothing {
+            let clock = self.lingers.get_or_insert_with(|| Box::pin(sleep(LINGER_MAX)));
+            if clock.as_mut().poll(context).is_ready() {
+                break;
+            }
+            let mut into = ReadBuf::uninit(&mut passed_over);
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut into)) {
+                Ok(()) if !into.filled().is_empty() => {}
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     fn paced<T>(&mut self, context: &mut Context<'_>, tried: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -180,7 +208,10 @@ impl AsyncWrite for Patient {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.lingers.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        }
+        self.linger(context).map(Ok)
     }
 }
 
@@ -199,8 +230,8 @@ mod tests {
         StreamBody::new(stream.boxed())
     }
 
-    /// Short, so that the tests are.
-    const STALL: Duration = Duration::from_millis(400);
+    /// Short, so that the tests are, but longer than a machine that is busy lets a task wait.
+    const STALL: Duration = Duration::from_millis(1_500);
 
     fn paced<B>(body: B) -> Paced<B> {
         Paced { stall_max: STALL, ..Paced::new(body) }
