@@ -1,6 +1,7 @@
 """OpenLineage both ways: what the server tells is what the specification allows, and what others tell joins its graph."""
 
 import copy
+import gzip
 import http.server
 import json
 import os
@@ -9,7 +10,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.parse
 import uuid
@@ -31,11 +31,12 @@ from openlineage.client.event_v2 import (
     StaticDataset,
 )
 from openlineage.client.facet_v2 import documentation_job, symlinks_dataset
+from openlineage.client.serde import Serde
 from openlineage.client.transport.http import HttpCompression, HttpConfig, HttpTransport
 from schemas import NOT_CARRIED, facets_of, schemas, validate_run_event
 from specification import check_run_event
 
-from harness import Server, mainspring
+from harness import PATIENCE, Server, mainspring, waited
 
 PRODUCER = "https://example.com/etl"
 SCRIPT = pathlib.Path(__file__).parents[3] / "examples/clients/openlineage_events.py"
@@ -85,15 +86,6 @@ def of_task(events, job, kind):
     found = [event for event in events if event["job"]["name"] == job and event["eventType"] == kind]
     assert found, f"no {kind} of {job} among {[(event['job']['name'], event['eventType']) for event in events]}"
     return found[-1]
-
-
-def waited(condition, patience=20):
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not come about")
 
 
 @pytest.fixture(scope="module")
@@ -245,12 +237,11 @@ def test_events_wait_while_nobody_takes_them_and_survive_a_kill(tmp_path):
     with Receiver() as receiver:
         receiver.status = 503
         folder = project(tmp_path / "shop", {"url": receiver.url})
-        server = Server(folder)
-        server.__enter__()
-        run = server.post("/api/v1/workflows/runs", {})["run"]
-        waited(lambda: server.json(f"/api/v1/workflows/{run}")["state"] == "succeeded", 120)
-        tasks = server.json(f"/api/v1/workflows/{run}")["task_runs"]
-        server.kill()
+        with Server(folder) as server:
+            run = server.post("/api/v1/workflows/runs", {})["run"]
+            waited(lambda: server.json(f"/api/v1/workflows/{run}")["state"] == "succeeded")
+            tasks = server.json(f"/api/v1/workflows/{run}")["task_runs"]
+            server.kill()
         assert receiver.events == []
 
         receiver.status = 201
@@ -401,10 +392,89 @@ def test_an_event_that_is_larger_than_may_be_once_decompressed_is_refused(graph)
     assert edges(server, "job:spark/fits") and not edges(server, "job:spark/large")
 
 
+def moment(state, job, **datasets):
+    """An event of a run of its own, as the client writes it."""
+    event = RunEvent(
+        eventTime="2026-01-31T12:00:00Z", eventType=state, run=Run(str(uuid.uuid4())), job=Job("spark", job), producer=PRODUCER, **datasets
+    )
+    return json.loads(Serde.to_json(event))
+
+
+def test_what_a_run_has_not_completed_is_no_version_of_our_table(graph):
+    folder, server, client = graph
+    table = str((folder / ".mainspring/lake/sources/orders").resolve())
+    version = server.json("/api/v1/tables/sources.orders")["version"]
+    for state in (RunState.START, RunState.RUNNING, RunState.FAIL, RunState.ABORT):
+        run, job = Run(str(uuid.uuid4())), Job("spark", state.value.lower())
+        outputs = [OutputDataset("file", table)]
+        client.emit(RunEvent(eventTime="2026-01-31T12:00:00Z", eventType=state, run=run, job=job, producer=PRODUCER, outputs=outputs))
+
+        assert edges(server, f"job:spark/{job.name}") == {(f"job:spark/{job.name}", "table:sources.orders")}
+
+    made = {source for source, into in edges(server, f"table:sources.orders@{version}") if into == f"table:sources.orders@{version}"}
+    assert not any(source.startswith("job:spark/") for source in made), made
+
+
+def test_a_batch_of_events_joins_the_graph_and_tells_those_that_do_not(graph):
+    _, server, _ = graph
+    loaded = moment(RunState.COMPLETE, "load", inputs=[InputDataset("kafka://broker", "clicks")])
+    described = json.loads(
+        Serde.to_json(DatasetEvent(eventTime="2026-01-31T12:00:00Z", dataset=StaticDataset("s3://bucket", "raw"), producer=PRODUCER))
+    )
+    nameless = moment(RunState.COMPLETE, "nameless", inputs=[InputDataset("kafka://broker", "clicks")])
+    del nameless["inputs"][0]["name"]
+    entries = len(server.json("/api/v1/audit?limit=500")["items"])
+
+    body = gzip.compress(json.dumps([loaded, nameless, described, loaded]).encode())
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = requests.post(f"{server.url}/api/v1/lineage/batch", data=body, headers=headers, timeout=PATIENCE)
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["status"] == "partial_success"
+    assert told["summary"] == {"received": 4, "successful": 3, "failed": 1, "retriable": 0, "non_retriable": 1}
+    (failed,) = told["failed_events"]
+    assert (failed["index"], failed["retriable"]) == (1, False)
+    assert "inputs[0]" in failed["reason"] and "missing field `name`" in failed["reason"], failed
+    assert edges(server, "job:spark/load") == {("dataset:kafka://broker/clicks", "job:spark/load")}
+    assert len(server.json("/api/v1/audit?limit=500")["items"]) == entries + 2, "an event that comes twice is one change"
+
+
+def test_a_batch_that_is_sent_again_changes_nothing_and_one_of_none_that_is_an_event_is_an_error(graph):
+    _, server, _ = graph
+    events = [moment(RunState.COMPLETE, "load", outputs=[OutputDataset("s3://bucket", f"part-{number}")]) for number in range(50)]
+
+    first = server.post("/api/v1/lineage/batch", events)
+    entries, around = len(server.json("/api/v1/audit?limit=500")["items"]), edges(server, "job:spark/load")
+    again = server.post("/api/v1/lineage/batch", events)
+
+    assert first == again
+    assert (first["status"], first["summary"]["successful"], first["failed_events"]) == ("success", 50, [])
+    assert len(around) == 50 and edges(server, "job:spark/load") == around
+    assert len(server.json("/api/v1/audit?limit=500")["items"]) == entries
+    assert server.post("/api/v1/lineage/batch", [7, {"job": {}}])["status"] == "error"
+    assert server.post("/api/v1/lineage/batch", [])["status"] == "success"
+
+
+def test_what_is_no_batch_is_refused_as_a_whole(graph):
+    _, server, _ = graph
+    for body, status, words in [
+        (b"{}", 422, "expected a list of events"),
+        (b"[{", 400, "EOF"),
+        (b"[" + b",".join([b"{}"] * 1_001) + b"]", 422, "at most 1000 events"),
+        (b'["' + b"x" * (4 << 20) + b'"]', 413, "the most is"),
+    ]:
+        headers = {"content-type": "application/json"}
+        refused = requests.post(f"{server.url}/api/v1/lineage/batch", data=body, headers=headers, timeout=PATIENCE)
+
+        assert refused.status_code == status and words in refused.json()["detail"], refused.text
+
+
 def test_the_example_runs(graph):
     _, server, _ = graph
     said = subprocess.run(
-        [sys.executable, SCRIPT], env={**os.environ, "MAINSPRING_URL": server.url}, capture_output=True, text=True, timeout=60
+        [sys.executable, SCRIPT], env={**os.environ, "MAINSPRING_URL": server.url}, capture_output=True, text=True,
+        timeout=PATIENCE,
     )
     assert said.returncode == 0, said.stderr
     assert "job:nightly/load_customers" in said.stdout

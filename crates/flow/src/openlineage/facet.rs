@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use mainspring_govern::ColumnSource;
+use mainspring_govern::{ColumnSource, Marked};
 use mainspring_ingest::{ColumnProfile, Profile};
 use serde_json::{Map, Value, json};
 
@@ -60,12 +60,12 @@ pub fn column_lineage(
     facet("columnLineage", schema, json!({ "fields": fields }))
 }
 
-/// Counts and bounds of a table's columns. Of `personal` columns (lower case) no value is told.
-fn quality(profile: &Profile, personal: &BTreeSet<String>) -> Value {
+/// Counts and bounds of a table's columns. Of `personal` columns no value is told.
+fn quality(profile: &Profile, personal: &Marked) -> Value {
     let columns: Map<String, Value> = profile
         .columns
         .iter()
-        .map(|column| (column.name.clone(), metrics_of(column, personal.contains(&column.name.to_lowercase()))))
+        .map(|column| (column.name.clone(), metrics_of(column, personal.covers(&column.name))))
         .collect();
     json!({ "rowCount": profile.rows, "columnMetrics": columns })
 }
@@ -100,13 +100,13 @@ fn metrics_of(column: &ColumnProfile, is_personal: bool) -> Value {
 }
 
 /// The quality of a table that was written.
-pub fn quality_of_output(profile: &Profile, personal: &BTreeSet<String>) -> Named {
+pub fn quality_of_output(profile: &Profile, personal: &Marked) -> Named {
     let schema = "1-0-1/DataQualityMetricsDatasetFacet.json#/$defs/DataQualityMetricsDatasetFacet";
     facet("dataQualityMetrics", schema, quality(profile, personal))
 }
 
 /// The quality of a table that was read.
-pub fn quality_of_input(profile: &Profile, personal: &BTreeSet<String>) -> Named {
+pub fn quality_of_input(profile: &Profile, personal: &Marked) -> Named {
     let schema = "1-0-3/DataQualityMetricsInputDatasetFacet.json#/$defs/DataQualityMetricsInputDatasetFacet";
     facet("dataQualityMetrics", schema, quality(profile, personal))
 }
@@ -185,7 +185,7 @@ mod tests {
         let odd = ColumnProfile { not_finite: 2, ..column("odd") };
         let profile = Profile { rows: 4, columns: vec![column("Age"), column("seats"), odd] };
 
-        let (_, told) = quality_of_output(&profile, &BTreeSet::from(["age".to_owned()]));
+        let (_, told) = quality_of_output(&profile, &Marked::only(["age".to_owned()]));
 
         let metrics = &told["columnMetrics"];
         assert_eq!(metrics["Age"], json!({ "nullCount": 1, "count": 3, "distinctCount": 2 }));

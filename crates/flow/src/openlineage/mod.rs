@@ -25,7 +25,7 @@ mod tests;
 pub use courier::{Courier, Destination};
 pub use event::{Dataset, Datasets};
 pub use metrics::LineageMetrics;
-pub use observed::{Accepted, Observed, ObservedDataset, accept};
+pub use observed::{Accepted, Observed, ObservedDataset, accept, identifier};
 pub use reporter::Reporter;
 
 pub(crate) use outbox::Queued;

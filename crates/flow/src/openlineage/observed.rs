@@ -76,7 +76,7 @@ pub struct Accepted {
 }
 
 /// Takes an event in: its datasets and its job become nodes, joined by what was read and written. The same event again
-/// changes nothing. `whole` is the event as it came.
+/// changes nothing. `id` is its [`identifier`].
 ///
 /// # Errors
 /// When catalog or lake fail.
@@ -85,10 +85,9 @@ pub async fn accept(
     lake: &Lake,
     project: &Project,
     observed: Observed,
-    whole: Value,
+    id: String,
     principal: &Principal,
 ) -> Result<Accepted> {
-    let id = identifier(whole);
     if let Some(known) = catalog.get::<LineageEvent>(&id).await? {
         return Ok(Accepted { id, known: true, nodes: known.document.nodes });
     }
@@ -96,12 +95,13 @@ pub async fn accept(
     let job = observed.job.as_ref().map(|(namespace, name)| format!("job:{namespace}/{name}"));
     let (mut nodes, mut edges) = (vec![], vec![]);
     for dataset in &observed.inputs {
-        let node = node(&names, lake, dataset).await?;
+        let node = node(&names, lake, dataset, Unnamed::Newest).await?;
         edges.extend(job.as_ref().map(|job| Edge::new(&node, job, "reads")));
         nodes.push(node);
     }
+    let written = Unnamed::written(observed.event_type.as_deref());
     for dataset in &observed.outputs {
-        let node = node(&names, lake, dataset).await?;
+        let node = node(&names, lake, dataset, written).await?;
         edges.extend(job.as_ref().map(|job| Edge::new(job, &node, "writes")));
         nodes.push(node);
     }
@@ -121,7 +121,8 @@ pub async fn accept(
 }
 
 /// Names an event by all it says, in whatever order its keys came.
-fn identifier(mut whole: Value) -> String {
+#[must_use]
+pub fn identifier(mut whole: Value) -> String {
     whole.sort_all_objects();
     let digest = Sha256::digest(whole.to_string());
     hex::encode(digest).chars().take(32).collect()
@@ -138,17 +139,41 @@ fn meaning(names: &Names, dataset: &ObservedDataset) -> Meaning {
     others.find(is_ours).unwrap_or(own)
 }
 
-/// The node of the graph that a dataset is. Our tables and models are nodes by version: without one, the newest is meant.
-async fn node(names: &Names, lake: &Lake, dataset: &ObservedDataset) -> Result<String> {
+/// Which version of our table an event means where it names none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unnamed {
+    /// The newest.
+    Newest,
+    /// None of them: the table as such.
+    NoVersion,
+}
+
+impl Unnamed {
+    /// Of what a job writes. A dataset changes when the job that writes it completes, as the specification has it:
+    /// until then, and when it failed, the newest version is somebody else's.
+    /// <https://github.com/OpenLineage/OpenLineage/blob/main/spec/OpenLineage.md>
+    fn written(event_type: Option<&str>) -> Self {
+        match event_type {
+            Some("START" | "RUNNING" | "ABORT" | "FAIL") => Self::NoVersion,
+            _ => Self::Newest,
+        }
+    }
+}
+
+/// The node of the graph that a dataset is. Our tables and models are nodes by version.
+async fn node(names: &Names, lake: &Lake, dataset: &ObservedDataset, unnamed: Unnamed) -> Result<String> {
     let version = dataset.version.as_deref().and_then(|version| version.parse::<u64>().ok());
     Ok(match meaning(names, dataset) {
-        Meaning::Table(table) => match version {
-            Some(version) => format!("table:{table}@{version}"),
-            None => match lake.version(&table).await? {
+        Meaning::Table(table) => {
+            let version = match (version, unnamed) {
+                (None, Unnamed::Newest) => lake.version(&table).await?,
+                (version, _) => version,
+            };
+            match version {
                 Some(version) => format!("table:{table}@{version}"),
                 None => format!("table:{table}"),
-            },
-        },
+            }
+        }
         Meaning::Model(model) => match version {
             Some(version) => format!("model:{model}@{version}"),
             None => format!("model:{model}"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Change, Expect, ListQuery, Principal};
-use mainspring_lake::{Lake, LakeConfig};
+use mainspring_lake::{Lake, LakeConfig, WriteId};
 use mainspring_spec::Project;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -77,18 +77,27 @@ impl Stage {
     }
 
     async fn accept_datasets(&self, inputs: Vec<ObservedDataset>, outputs: Vec<ObservedDataset>) -> Accepted {
-        let whole = json!({ "inputs": inputs, "outputs": outputs });
+        self.accept_moment(Some("COMPLETE"), inputs, outputs).await
+    }
+
+    async fn accept_moment(
+        &self,
+        event_type: Option<&str>,
+        inputs: Vec<ObservedDataset>,
+        outputs: Vec<ObservedDataset>,
+    ) -> Accepted {
+        let id = identifier(json!({ "type": event_type, "inputs": inputs, "outputs": outputs }));
         let observed = Observed {
             at: Timestamp::UNIX_EPOCH,
             producer: "https://example.com".into(),
-            event_type: Some("COMPLETE".into()),
+            event_type: event_type.map(ToOwned::to_owned),
             run: None,
             job: Some(("airflow".into(), "load".into())),
             inputs,
             outputs,
         };
         let caller = Principal::user("ann");
-        accept(&self.catalog, &self.lake, &self.project, observed, whole, &caller).await.unwrap()
+        accept(&self.catalog, &self.lake, &self.project, observed, id, &caller).await.unwrap()
     }
 }
 
@@ -103,6 +112,9 @@ fn dataset((namespace, name): (&str, &str), symlinks: &[(&str, &str)]) -> Observ
     }
 }
 
+/// Far more than a delivery takes: it ends as soon as nothing waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A receiver that answers with a status, and what it was sent.
 async fn receiver() -> (String, Arc<AtomicU16>, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,18 +127,23 @@ async fn receiver() -> (String, Arc<AtomicU16>, Arc<Mutex<Vec<Value>>>) {
             let mut request = vec![];
             let body = loop {
                 let mut part = [0; 4096];
-                let length = stream.read(&mut part).await.unwrap();
+                let length = stream.read(&mut part).await.unwrap_or(0);
+                if length == 0 {
+                    // who had no more time has gone
+                    break None;
+                }
                 request.extend_from_slice(&part[..length]);
                 let text = String::from_utf8_lossy(&request).into_owned();
                 let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
                 if let Ok(body) = serde_json::from_str::<Value>(body) {
-                    break body;
+                    break Some(body);
                 }
             };
+            let Some(body) = body else { continue };
             takes.lock().push(body);
             let status = answers.load(Ordering::Relaxed);
             let answer = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            let _may_be_gone = stream.write_all(answer.as_bytes()).await;
         }
     });
     (url, status, taken)
@@ -160,7 +177,7 @@ async fn events_are_taken_in_order_and_then_are_gone() {
     }
     let (url, _, taken) = receiver().await;
 
-    stage.courier(Destination::Url(url)).flush(Duration::from_secs(5)).await.unwrap();
+    stage.courier(Destination::Url(url)).flush(PATIENCE).await.unwrap();
 
     let jobs: Vec<Value> = taken.lock().iter().map(|event| event["job"]["name"].clone()).collect();
     assert_eq!(jobs, ["ingest.a", "ingest.b", "ingest.c"]);
@@ -179,7 +196,7 @@ async fn events_wait_for_a_receiver_that_fails_and_not_for_one_that_refuses() {
     assert_eq!(stage.waiting().await, 1);
 
     status.store(422, Ordering::Relaxed);
-    courier.flush(Duration::from_secs(5)).await.unwrap();
+    courier.flush(PATIENCE).await.unwrap();
     assert_eq!((stage.waiting().await, stage.metrics.counted(Fate::Refused)), (0, 1));
 }
 
@@ -204,7 +221,7 @@ async fn a_file_has_an_event_a_line() {
     let path = stage.folder.path().join("events.jsonl");
     for name in ["a", "b"] {
         stage.tell(&reporter, name, Moment::Start).await;
-        stage.courier(Destination::File(path.clone())).flush(Duration::from_secs(5)).await.unwrap();
+        stage.courier(Destination::File(path.clone())).flush(PATIENCE).await.unwrap();
     }
 
     let text = std::fs::read_to_string(path).unwrap();
@@ -220,7 +237,7 @@ async fn what_a_kill_left_of_a_line_spoils_no_other() {
     std::fs::write(&path, r#"{"eventType":"STA"#).unwrap();
     stage.tell(&stage.reporter(), "a", Moment::Start).await;
 
-    stage.courier(Destination::File(path.clone())).flush(Duration::from_secs(5)).await.unwrap();
+    stage.courier(Destination::File(path.clone())).flush(PATIENCE).await.unwrap();
 
     let text = std::fs::read_to_string(path).unwrap();
     let (left, whole) = text.split_once('\n').unwrap();
@@ -234,7 +251,8 @@ async fn events_that_a_full_disk_did_not_take_wait() {
     let stage = Stage::new().await;
     stage.tell(&stage.reporter(), "a", Moment::Start).await;
 
-    let full = stage.courier(Destination::File("/dev/full".into())).flush(Duration::from_millis(300)).await;
+    // three tries
+    let full = stage.courier(Destination::File("/dev/full".into())).flush(Duration::from_secs(3)).await;
 
     // the error is that of writing: that this file cannot be made durable either is the next one
     assert!(full.unwrap_err().contains("os error 28"));
@@ -269,4 +287,32 @@ async fn a_dataset_with_another_name_that_is_ours_is_our_node() {
 
     assert_eq!(ours.nodes, ["job:airflow/load", "table:sources.orders"]);
     assert_eq!(theirs.nodes, ["dataset:hive://metastore:9083/shop.orders", "job:airflow/load"]);
+}
+
+#[tokio::test]
+async fn a_run_that_has_not_completed_has_made_no_version_of_our_table() {
+    let stage = Stage::new().await;
+    let orders = "sources.orders".parse().unwrap();
+    let rows = stage.lake.sql("SELECT 1 AS order_id").await.unwrap().execute_stream().await.unwrap();
+    let id = WriteId { app: "test".into(), sequence: 1 };
+    let version = stage.lake.append(&orders, rows, id).await.unwrap().version;
+    let path = stage.folder.path().join("lake/sources/orders").display().to_string();
+    let ours = || vec![dataset(("file", &path), &[])];
+    let newest = format!("table:sources.orders@{version}");
+
+    for event_type in ["START", "RUNNING", "ABORT", "FAIL"] {
+        let written = stage.accept_moment(Some(event_type), vec![], ours()).await;
+        assert_eq!(written.nodes, ["job:airflow/load", "table:sources.orders"], "{event_type}");
+    }
+    assert!(stage.catalog.lineage(&newest, 5).await.unwrap().is_empty());
+    // what a run reads is there when it begins
+    let read = stage.accept_moment(Some("START"), ours(), vec![]).await;
+    assert_eq!(read.nodes, ["job:airflow/load".to_owned(), newest.clone()]);
+    for event_type in [Some("COMPLETE"), None] {
+        let written = stage.accept_moment(event_type, vec![], ours()).await;
+        assert_eq!(written.nodes, ["job:airflow/load".to_owned(), newest.clone()], "{event_type:?}");
+    }
+    let named = ObservedDataset { version: Some("7".into()), ..dataset(("file", &path), &[]) };
+    let started = stage.accept_moment(Some("START"), vec![], vec![named]).await;
+    assert_eq!(started.nodes, ["job:airflow/load", "table:sources.orders@7"]);
 }

@@ -8,7 +8,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::extract::{Body, Path, Query};
+use super::extract::{Body, List, Path, Query};
 use crate::app::App;
 use crate::http::{Caller, Problem};
 
@@ -133,6 +133,12 @@ impl<T: JsonSchema, const BYTES_MAX: usize> Takes for Body<T, BYTES_MAX> {
     fn describe(operation: &mut Operation, schemas: &mut Schemas) {
         let schema = schemas.read::<T>();
         operation.body = Some(json!({ "required": true, "content": { "application/json": { "schema": schema } } }));
+    }
+}
+
+impl<T: JsonSchema, const BYTES_MAX: usize> Takes for List<T, BYTES_MAX> {
+    fn describe(operation: &mut Operation, schemas: &mut Schemas) {
+        Body::<T, BYTES_MAX>::describe(operation, schemas);
     }
 }
 

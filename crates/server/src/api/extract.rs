@@ -49,28 +49,50 @@ impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S>
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let encoding = Encoding::of(&parts.headers).map_err(undecoded)?;
-        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
-        let bytes = bytes.map_err(|rejection| Problem::unread(&rejection))?;
-        let bytes = match encoding {
-            Some(encoding) => encoding.decoded(bytes, BYTES_MAX).await.map_err(undecoded)?,
-            None => bytes,
-        };
-        // not before it is read: a client that is still sending would lose the answer with the connection
-        if bytes.len() > BYTES_MAX {
-            let words = format!("the body has {} bytes, the most is {BYTES_MAX}", bytes.len());
-            return Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE, words));
-        }
+        let (parts, bytes) = decoded(request, state, BYTES_MAX).await?;
         // serde would take a list for the fields of an object in their order
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return Err(Problem::of(StatusCode::UNPROCESSABLE_ENTITY, "the body is a list; an object is expected"));
         }
-        let taken = Json::<T>::from_request(Request::from_parts(parts, bytes.into()), state).await;
-        taken
-            .map(|body| Self(body.0))
-            .map_err(|rejection: JsonRejection| Problem::of(rejection.status(), rejection.body_text()))
+        parsed(parts, bytes, state).await.map(Self)
     }
+}
+
+/// A JSON body, which is a list of at most so many bytes; it may come compressed.
+#[derive(Debug)]
+pub struct List<T, const BYTES_MAX: usize = BODY_BYTES_MAX>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S> for List<T, BYTES_MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, bytes) = decoded(request, state, BYTES_MAX).await?;
+        parsed(parts, bytes, state).await.map(Self)
+    }
+}
+
+/// The head of a request, and its body as its sender had it.
+async fn decoded<S: Send + Sync>(request: Request, state: &S, bytes_max: usize) -> Result<(Parts, Bytes), Problem> {
+    let (parts, body) = request.into_parts();
+    let encoding = Encoding::of(&parts.headers).map_err(undecoded)?;
+    let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+    let bytes = bytes.map_err(|rejection| Problem::unread(&rejection))?;
+    let bytes = match encoding {
+        Some(encoding) => encoding.decoded(bytes, bytes_max).await.map_err(undecoded)?,
+        None => bytes,
+    };
+    // not before it is read: a client that is still sending would lose the answer with the connection
+    if bytes.len() > bytes_max {
+        let words = format!("the body has {} bytes, the most is {bytes_max}", bytes.len());
+        return Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE, words));
+    }
+    Ok((parts, bytes))
+}
+
+/// What a body says.
+async fn parsed<S: Send + Sync, T: DeserializeOwned>(parts: Parts, bytes: Bytes, state: &S) -> Result<T, Problem> {
+    let taken = Json::<T>::from_request(Request::from_parts(parts, bytes.into()), state).await;
+    taken.map(|body| body.0).map_err(|rejection: JsonRejection| Problem::of(rejection.status(), rejection.body_text()))
 }
 
 fn undecoded(why: Undecoded) -> Problem {
@@ -113,6 +135,18 @@ mod tests {
         assert_eq!(take("identity", plain.clone()).await.unwrap()["job"], "load");
         assert_eq!(take("br", compressed).await.unwrap_err(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
         assert_eq!(take("gzip", plain).await.unwrap_err(), StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn where_a_list_is_expected_no_object_is_taken_and_the_other_way_round() {
+        let request = |body: &str| {
+            Request::post("/").header("content-type", "application/json").body(body.to_owned().into()).unwrap()
+        };
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+
+        assert_eq!(List::<Vec<u8>>::from_request(request("[1, 2]"), &()).await.unwrap().0, [1, 2]);
+        assert_eq!(List::<Vec<u8>>::from_request(request("{}"), &()).await.unwrap_err().status, status);
+        assert_eq!(Body::<Value>::from_request(request("[1, 2]"), &()).await.unwrap_err().status, status);
     }
 
     #[tokio::test]

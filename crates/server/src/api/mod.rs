@@ -15,5 +15,5 @@ mod table;
 mod tests;
 
 pub use describe::With;
-pub use extract::Body;
+pub use extract::{Body, List};
 pub use routes::{document, router};

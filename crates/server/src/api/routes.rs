@@ -86,4 +86,9 @@ fn table() -> Table {
         .get("/api/v1/audit", "Lists the entries of the audit log, the newest first", read::audit)
         .get("/api/v1/lineage", "Shows what a thing was made from, and what was made from it", read::lineage)
         .post("/api/v1/lineage", "Takes an OpenLineage event of another tool into the lineage graph", lineage::take)
+        .post(
+            "/api/v1/lineage/batch",
+            "Takes OpenLineage events of other tools, each for itself, and tells which it could not take",
+            lineage::take_batch,
+        )
 }

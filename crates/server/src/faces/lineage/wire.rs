@@ -1,17 +1,20 @@
 //! Events as they come. Facets are open: only those that are used here are looked into.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use mainspring_flow::openlineage::{Observed, ObservedDataset};
+use mainspring_flow::openlineage::{Observed, ObservedDataset, identifier};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::Error as _;
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+/// The most events of a batch: each is committed for itself, and an answer has a minute.
+const EVENTS_MAX: usize = 1_000;
 /// The most datasets of an event on one side.
 const DATASETS_MAX: usize = 1_000;
 /// The longest name of a job or dataset, and of a namespace: together with its kind a name is a node of the graph.
@@ -19,19 +22,27 @@ const NAME_BYTES_MAX: usize = 1_000;
 /// The most other names of a dataset that are looked at.
 const SYMLINKS_MAX: usize = 20;
 
-/// An event, and all of it as it came.
+/// An event: what is used of it, and what names it.
 #[derive(Debug)]
 pub struct Received {
-    /// What is used of it.
-    pub event: Event,
-    /// All of it.
-    pub whole: Value,
+    /// What it says, in the words of the layer that keeps it.
+    pub observed: Observed,
+    /// Names the event by all of it.
+    pub id: String,
+}
+
+/// A list of events. Each is read for itself; in the place of one that is no event stands why not. Only what is used of
+/// them is in memory together.
+#[derive(Debug)]
+pub struct Batch {
+    /// The events in their order.
+    pub events: Vec<Result<Received, String>>,
 }
 
 /// An event of one of the three kinds.
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
-pub enum Event {
+enum Event {
     /// Of a run of a job.
     Run(RunEvent),
     /// Of a dataset as such.
@@ -40,9 +51,12 @@ pub enum Event {
     Job(JobEvent),
 }
 
-impl<'de> Deserialize<'de> for Received {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let whole = Value::deserialize(deserializer)?;
+impl Received {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// Why it is none.
+    fn of(whole: Value) -> Result<Self, String> {
         // told by hand and not by trying, so that the error is about the event that was meant
         let event = if whole.get("run").is_some() {
             serde_path_to_error::deserialize(&whole).map(Event::Run)
@@ -51,10 +65,61 @@ impl<'de> Deserialize<'de> for Received {
         } else if whole.get("job").is_some() {
             serde_path_to_error::deserialize(&whole).map(Event::Job)
         } else {
-            let words = "an event has `run` and `job`, or `dataset`, or `job` (OpenLineage 2-0-2)";
-            return Err(D::Error::custom(words));
+            return Err("an event has `run` and `job`, or `dataset`, or `job` (OpenLineage 2-0-2)".into());
         };
-        Ok(Self { event: event.map_err(D::Error::custom)?, whole })
+        let event = event.map_err(|error| error.to_string())?;
+        Ok(Self { observed: event.observed(), id: identifier(whole) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Received {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Events)
+    }
+}
+
+/// Reads events one after the other.
+struct Events;
+
+impl<'de> Visitor<'de> for Events {
+    type Value = Batch;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Batch, A::Error> {
+        let mut events = vec![];
+        while let Some(whole) = list.next_element::<Value>()? {
+            if events.len() == EVENTS_MAX {
+                let words = format!("a batch has at most {EVENTS_MAX} events; send them in parts");
+                return Err(A::Error::custom(words));
+            }
+            events.push(Received::of(whole));
+        }
+        Ok(Batch { events })
+    }
+}
+
+impl JsonSchema for Batch {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "LineageEvents".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = generator.subschema_for::<Vec<Received>>();
+        schema.insert("maxItems".into(), EVENTS_MAX.into());
+        schema
     }
 }
 
@@ -296,7 +361,7 @@ impl JsonSchema for Datasets {
 
 impl Event {
     /// What it says, in the words of the layer that keeps it.
-    pub fn observed(self) -> Observed {
+    fn observed(self) -> Observed {
         match self {
             Self::Run(event) => Observed {
                 at: event.event_time.0,
@@ -377,14 +442,12 @@ mod tests {
 
     #[test]
     fn a_run_event_is_read_with_its_versions() {
-        let received: Received = serde_json::from_value(run_event()).unwrap();
-
-        let observed = received.event.observed();
+        let Received { observed, id } = serde_json::from_value(run_event()).unwrap();
 
         assert_eq!(observed.event_type.as_deref(), Some("COMPLETE"));
         assert_eq!(observed.job, Some(("airflow".into(), "load".into())));
         assert_eq!(observed.inputs[0].version.as_deref(), Some("7"));
-        assert_eq!(received.whole, run_event());
+        assert_eq!(id, identifier(run_event()));
     }
 
     #[test]
@@ -392,7 +455,7 @@ mod tests {
         let at = |text: &str| {
             let mut event = run_event();
             event["eventTime"] = text.into();
-            serde_json::from_value::<Received>(event).map(|received| received.event.observed().at.to_string())
+            serde_json::from_value::<Received>(event).map(|received| received.observed.at.to_string())
         };
 
         assert_eq!(at("2026-01-31T12:00:00").unwrap(), "2026-01-31T12:00:00Z");
@@ -409,9 +472,7 @@ mod tests {
             { "namespace": "file", "name": "" },
             { "name": "orders" },
         ] });
-        let received: Received = serde_json::from_value(event).unwrap();
-
-        let observed = received.event.observed();
+        let Received { observed, .. } = serde_json::from_value(event).unwrap();
 
         assert_eq!(observed.inputs[0].symlinks, vec![("file".to_owned(), "/lake/sources/orders".to_owned())]);
     }
@@ -439,5 +500,31 @@ mod tests {
         }
         let nothing = serde_json::from_value::<Received>(json!({ "eventTime": "2026-01-31T12:00:00Z" })).unwrap_err();
         assert!(nothing.to_string().contains("`run` and `job`"), "{nothing}");
+    }
+
+    #[test]
+    fn each_event_of_a_batch_is_read_for_itself() {
+        let mut broken = run_event();
+        broken["inputs"][0]["name"] = json!("");
+        let list = json!([run_event(), broken, 7, { "eventTime": "2026-01-31T12:00:00Z" }, run_event()]);
+
+        let batch: Batch = serde_json::from_value(list).unwrap();
+
+        let [Ok(first), Err(empty), Err(number), Err(nothing), Ok(last)] = batch.events.as_slice() else {
+            panic!("{batch:?}")
+        };
+        assert_eq!(first.id, last.id);
+        assert!(empty.contains("inputs[0].name") && empty.contains("empty"), "{empty}");
+        assert!(number.contains("`run` and `job`") && nothing == number, "{number}");
+    }
+
+    #[test]
+    fn a_batch_is_a_list_of_no_more_events_than_are_taken_at_once() {
+        let of = |count: usize| serde_json::from_value::<Batch>(vec![run_event(); count].into());
+
+        assert_eq!(of(EVENTS_MAX).unwrap().events.len(), EVENTS_MAX);
+        assert!(of(EVENTS_MAX + 1).unwrap_err().to_string().contains("send them in parts"));
+        let object = serde_json::from_value::<Batch>(run_event()).unwrap_err().to_string();
+        assert!(object.contains("expected a list of events"), "{object}");
     }
 }
