@@ -11,7 +11,7 @@
 //! - Keys are shown once and kept as hashes. What the server must know again itself is kept sealed, if it is given a key
 //!   for that ([`Vault`]).
 //! - A column that is marked `personal` at its source stays marked in every view, training set and prediction log
-//!   made from it ([`PrivacyMarks`]).
+//!   made from it ([`PrivacyMarks`]). Where no declaration is left that could mark, everything counts as marked.
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop at the first surprise")
@@ -31,7 +31,9 @@ pub use identity::{ApiKey, CreatedKey, Identity, NewKey, Secret, Unauthenticated
 pub use mainspring_catalog::{Principal, PrincipalKind};
 pub use network::{AllowedHosts, ForbiddenHost, RefusedBind, check_bind};
 pub use outbound::{ForbiddenDestination, Reach, is_public, resolve};
-pub use privacy::{ColumnLineage, ColumnSource, PrivacyMarks, columns_of_model, columns_of_source, columns_of_view};
+pub use privacy::{
+    ColumnLineage, ColumnSource, Marked, PrivacyMarks, columns_of_model, columns_of_source, columns_of_view,
+};
 pub use vault::{KeptSecret, SECRETS_KEY, Vault, VaultError};
 
 /// The result of an operation of this crate.

@@ -4,15 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainspring_spec::{FeatureView, InputRef, Project, ViewKind};
 
+use super::marked::Marked;
 use super::query::{follow, mentions};
 
 /// Which columns of which tables tell of persons. Names are in lower case.
 ///
 /// A column is marked at its source by `personal: true`, and from there on whatever is made from it. Where the key of
 /// an entity is marked, everything in its views is: it tells of the person that the key names.
+///
+/// Tables outlive what declared them. What a declaration that is gone had marked is not known any more, so that all its
+/// table holds counts as marked, until it is declared again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrivacyMarks {
     sources: BTreeMap<String, BTreeSet<String>>,
+    /// All columns that sources declare.
+    known: BTreeMap<String, BTreeSet<String>>,
     views: BTreeMap<String, BTreeSet<String>>,
     training: BTreeMap<String, BTreeSet<String>>,
     predictions: BTreeMap<String, BTreeSet<String>>,
@@ -22,7 +28,11 @@ impl PrivacyMarks {
     /// Follows the marks of a project that was validated.
     #[must_use]
     pub fn of(project: &Project) -> Self {
-        let mut marks = Self { sources: source_marks(project), ..Self::default() };
+        let known = project.sources.values().map(|source| {
+            let columns = source.table_columns().into_iter().map(|column| column.name.to_lowercase());
+            (source.name.clone(), columns.collect::<BTreeSet<String>>())
+        });
+        let mut marks = Self { sources: source_marks(project), known: known.collect(), ..Self::default() };
         // Views read views, in any order of names; the deepest chain is as long as there are views.
         for _ in 0..=project.feature_views.len() {
             let views: BTreeMap<_, _> =
@@ -41,31 +51,37 @@ impl PrivacyMarks {
         marks
     }
 
-    /// The marked columns of a table, `schema.name`, in lower case; none for a table that is not known.
+    /// The marked columns of a table, `schema.name`: all where it is of a source, view, model or endpoint that is not
+    /// declared. A source's table has them also beyond what is declared.
     #[must_use]
-    pub fn columns(&self, table: &str) -> BTreeSet<String> {
+    pub fn columns(&self, table: &str) -> Marked {
         let (schema, name) = table.split_once('.').unwrap_or(("sources", table));
+        let of = |marks: &BTreeMap<String, BTreeSet<String>>| {
+            marks.get(name).cloned().map_or_else(Marked::undeclared, Marked::only)
+        };
         let any = self.sources.values().any(|columns| !columns.is_empty());
-        let only = |column: &str, marked: bool| marked.then(|| column.to_owned()).into_iter().collect();
         match schema {
-            "sources" => self.sources.get(name).cloned().unwrap_or_default(),
-            "features" => self.views.get(name).cloned().unwrap_or_default(),
-            "training" => self.training.get(name).cloned().unwrap_or_default(),
-            "predictions" => self.predictions.get(name).cloned().unwrap_or_default(),
+            "sources" => match self.known.get(name) {
+                Some(known) => of(&self.sources).with_all_but(known.clone()),
+                None => Marked::undeclared(),
+            },
+            "features" => of(&self.views),
+            "training" => of(&self.training),
+            "predictions" => of(&self.predictions),
             // The whole row as text, and the values that broke a rule in words.
-            "quarantine" if self.sources.get(name).is_some_and(|columns| !columns.is_empty()) => {
-                ["reason", "row"].map(ToOwned::to_owned).into()
+            "quarantine" if self.sources.get(name).is_none_or(|columns| !columns.is_empty()) => {
+                Marked::only(["reason", "row"].map(ToOwned::to_owned))
             }
             // Labels that were pushed carry the key of an observation of any model.
-            "monitoring" => only("key", any && name == "labels"),
-            _ => BTreeSet::new(),
+            "monitoring" if any && name == "labels" => Marked::only(["key".to_owned()]),
+            _ => Marked::default(),
         }
     }
 
     /// Whether a column is marked.
     #[must_use]
     pub fn is_personal(&self, table: &str, column: &str) -> bool {
-        self.columns(table).contains(&column.to_lowercase())
+        self.columns(table).covers(column)
     }
 
     fn of_table(&self, name: &str) -> BTreeSet<String> {
@@ -246,17 +262,52 @@ trainer: {constant: {}}
     #[test]
     fn a_mark_at_the_source_reaches_what_is_made_from_it() {
         let marks = PrivacyMarks::of(&project());
-        let marked = |table: &str| marks.columns(table).into_iter().collect::<Vec<_>>();
+        let only = |names: &[&str]| Marked::only(names.iter().map(ToString::to_string));
 
-        assert_eq!(marked("sources.orders"), ["domain", "email"]);
+        let columns = ["order_id", "email", "shop", "amount", "at", "domain", "cents"];
+        let marked = columns.into_iter().filter(|column| marks.is_personal("sources.orders", column));
+        assert_eq!(marked.collect::<Vec<_>>(), ["email", "domain"]);
         assert!(marks.is_personal("features.shop_latest", "Last_Domain"));
         assert!(!marks.is_personal("features.shop_latest", "last_amount"));
         assert!(marks.is_personal("features.shop_counts", "people_24h"));
         assert!(!marks.is_personal("features.shop_counts", "orders_1h"));
         assert!(marks.is_personal("features.shop_counts", "people"), "its table keeps the addresses themselves");
-        assert_eq!(marked("quarantine.orders"), ["reason", "row"]);
-        assert_eq!(marked("monitoring.labels"), ["key"]);
-        assert!(marked("features.unknown").is_empty());
+        assert_eq!(marks.columns("quarantine.orders"), only(&["reason", "row"]));
+        assert_eq!(marks.columns("monitoring.labels"), only(&["key"]));
+        assert!(!marks.columns("sources.orders").is_undeclared());
+    }
+
+    #[test]
+    fn a_table_that_nothing_declares_any_more_is_marked_as_a_whole() {
+        let mut project = project();
+        project.endpoints.clear();
+        project.models.clear();
+        project.feature_views.clear();
+        project.sources.clear();
+        let marks = PrivacyMarks::of(&project);
+
+        for table in ["sources.orders", "features.shop_latest", "training.domains", "predictions.domains"] {
+            let marked = marks.columns(table);
+            assert!(marked.is_undeclared() && !marked.is_empty() && marked.covers("order_id"), "{table}");
+        }
+        assert!(marks.is_personal("quarantine.orders", "row"));
+        assert!(!marks.is_personal("quarantine.orders", "file"));
+        for table in ["monitoring.labels", "platform.runs"] {
+            assert!(marks.columns(table).is_empty() && !marks.is_personal(table, "run_id"), "{table}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_an_earlier_declaration_left_behind_is_marked() {
+        let mut project = project();
+        let orders = project.sources.get_mut("orders").unwrap();
+        orders.derive.retain(|derived| derived.name != "domain");
+        orders.columns.retain(|column| column.name != "email");
+        let marks = PrivacyMarks::of(&project);
+
+        assert!(marks.is_personal("sources.orders", "Email") && marks.is_personal("sources.orders", "domain"));
+        assert!(!marks.is_personal("sources.orders", "Amount") && !marks.is_personal("sources.orders", "cents"));
+        assert!(!marks.columns("sources.orders").is_undeclared());
     }
 
     #[test]

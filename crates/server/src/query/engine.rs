@@ -160,8 +160,8 @@ impl Queries {
     /// newest version, which [`Planned::pins`] tells.
     ///
     /// # Errors
-    /// [`Error::NotAQuery`], [`Error::TooLarge`], [`Error::Clause`], [`Error::Denied`], [`Error::Withheld`], and what the
-    /// engine says of it.
+    /// [`Error::NotAQuery`], [`Error::TooLarge`], [`Error::Clause`], [`Error::Denied`], [`Error::Withheld`],
+    /// [`Error::Undeclared`], and what the engine says of it.
     pub async fn plan(
         &self,
         principal: &Principal,

@@ -51,6 +51,16 @@ pub enum Error {
         /// Why not.
         denied: Box<Denied>,
     },
+    /// Nothing says which columns of a table the caller may read.
+    #[error(
+        "{table} is not shown, for any of its columns may tell of persons: what declared it is gone, and with it which were marked; declare it again, or have a policy permit you to read it all the same: {denied}"
+    )]
+    Undeclared {
+        /// The table.
+        table: String,
+        /// Why not.
+        denied: Box<Denied>,
+    },
     /// The result is longer than the caller's may be.
     #[error(
         "the result has more than {most} rows, the most of one query of {principal} by `{rule}`; narrow it with WHERE or LIMIT, aggregate it, or have the limit raised"

@@ -125,13 +125,16 @@ impl Reader {
         let name = table.to_string();
         let marked = self.marks.columns(&name);
         let schema = whole.schema();
-        let is_marked = |column: &str| marked.contains(&column.to_lowercase());
+        let is_marked = |column: &str| marked.covers(column);
         let withheld: BTreeSet<String> =
             schema.fields().iter().map(|field| field.name().clone()).filter(|column| is_marked(column)).collect();
         if withheld.is_empty() {
             return Ok(whole);
         }
         let Err(denied) = self.check("table.read_personal", "table", &name) else { return Ok(whole) };
+        if marked.is_undeclared() {
+            return Err(Error::Undeclared { table: name, denied: Box::new(denied) });
+        }
         let kept: Vec<usize> = (0..schema.fields().len()).filter(|at| !is_marked(schema.field(*at).name())).collect();
         if kept.is_empty() {
             return Err(denied.into());

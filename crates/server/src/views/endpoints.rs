@@ -221,8 +221,7 @@ async fn example_of(
     let marks = mainspring_govern::PrivacyMarks::of(&look.project).columns(&table.to_string());
     let schema = look.lake.schema(table, mainspring_lake::At::Latest).await?;
     let shown = fields.iter().map(|field| field.name.as_str());
-    let shown: Vec<&str> =
-        shown.filter(|name| schema.field_with_name(name).is_ok() && !marks.contains(&name.to_lowercase())).collect();
+    let shown: Vec<&str> = shown.filter(|name| schema.field_with_name(name).is_ok() && !marks.covers(name)).collect();
     if shown.is_empty() {
         return Ok(serde_json::Map::new());
     }

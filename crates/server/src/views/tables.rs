@@ -5,7 +5,7 @@ use datafusion::arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use datafusion::logical_expr::ident;
 use jiff::Timestamp;
 use mainspring_catalog::ListQuery;
-use mainspring_govern::PrivacyMarks;
+use mainspring_govern::{Marked, PrivacyMarks};
 use mainspring_ingest::{CheckResult, JudgedTable, Profile, TableVersion, quarantine_name};
 use mainspring_lake::{At, TableName};
 use schemars::JsonSchema;
@@ -20,6 +20,9 @@ const QUARANTINE_SHOWN: usize = 50;
 const VERSIONS_SHOWN: usize = 50;
 /// What stands where personal data is not shown.
 const WITHHELD: &str = "withheld: it may hold personal data";
+/// What stands for the description of a table whose values are not shown.
+const UNDECLARED: &str = "What declared this table is gone, and with it which of its columns were marked as personal: its \
+                          values are withheld until it is declared again";
 
 /// A table.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -146,7 +149,7 @@ pub async fn table(look: &Look, name: &str, personal: Personal) -> Result<TableD
     let columns =
         columns.map(|field| ColumnLine { name: field.name().clone(), data_type: field.data_type().to_string() });
     let marked = match personal {
-        Personal::Shown => Default::default(),
+        Personal::Shown => Marked::default(),
         Personal::Withheld => PrivacyMarks::of(&look.project).columns(name),
     };
     let recorded: Vec<TableVersion> = look
@@ -167,7 +170,7 @@ pub async fn table(look: &Look, name: &str, personal: Personal) -> Result<TableD
     let newest = recorded.first();
     let mut profile = newest.and_then(|version| version.profile.clone());
     for column in profile.iter_mut().flat_map(|profile| &mut profile.columns) {
-        if marked.contains(&column.name.to_lowercase()) {
+        if marked.covers(&column.name) {
             (column.min, column.max, column.histogram) = (None, None, None);
             column.top.clear();
             column.quantiles.clear();
@@ -197,9 +200,13 @@ pub async fn table(look: &Look, name: &str, personal: Personal) -> Result<TableD
         "features" => look.project.feature_views.get(table.name()).map(|view| view.description.clone()),
         _ => None,
     };
+    let description = match marked.is_undeclared() {
+        true => UNDECLARED.to_owned(),
+        false => description.unwrap_or_default(),
+    };
     Ok(TableDetail {
         table: seen(look, &table).await?,
-        description: description.unwrap_or_default(),
+        description,
         columns: columns.collect(),
         profile,
         checks,

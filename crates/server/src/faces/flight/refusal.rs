@@ -31,7 +31,7 @@ fn code(error: &Error) -> Code {
     match error {
         Error::NotAQuery { .. } | Error::TooLarge { .. } | Error::Parameters(_) => Code::InvalidArgument,
         Error::Clause { .. } => Code::Unimplemented,
-        Error::Denied(_) | Error::Withheld { .. } => Code::PermissionDenied,
+        Error::Denied(_) | Error::Withheld { .. } | Error::Undeclared { .. } => Code::PermissionDenied,
         Error::TooManyRows { .. } | Error::TooManyQueries { .. } => Code::ResourceExhausted,
         Error::Cancelled => Code::Cancelled,
         Error::TookTooLong { .. } => Code::DeadlineExceeded,

@@ -88,7 +88,7 @@ impl Face {
 
     /// A query's error as a status; that personal data was asked for by name is left in the audit log.
     async fn refused(&self, caller: &Caller, error: &Error) -> Status {
-        if let Error::Withheld { table, .. } = error {
+        if let Error::Withheld { table, .. } | Error::Undeclared { table, .. } = error {
             let _already_told = caller.may(&self.app, "table.read_personal", "table", table).await;
         }
         status(error)

@@ -1,5 +1,6 @@
 //! The service over a port of its own, asked by the client of `arrow-flight`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use mainspring_ingest::Ingestor;
 use mainspring_lake::{Lake, LakeConfig, WriteId, stream_of};
 use mainspring_registry::{Registry, WebhookSender};
 use mainspring_serve::{LakeSink, ServeConfig, ServeEngine};
-use mainspring_spec::{Project, QueryLimits};
+use mainspring_spec::{Project, QueryLimits, Source};
 use mainspring_train::TrainContext;
 use mainspring_watch::Watch;
 use prost::Message;
@@ -39,6 +40,7 @@ use tonic::{Request, Status};
 use crate::app::{App, Layers, Parts};
 use crate::http::Caller;
 use crate::query::RowLimits;
+use crate::views::{self, Look, Personal};
 
 const SOURCE: &str = "source: orders
 path: orders.csv
@@ -206,6 +208,61 @@ async fn each_reads_what_the_policy_and_the_marks_allow() {
     assert_eq!(read(&mut carl, &info).await.unwrap().num_rows(), 0);
     let info = ada.get_tables(every).await.unwrap();
     assert_eq!(read(&mut ada, &info).await.unwrap().num_rows(), 11);
+}
+
+/// Applies the project with its sources changed.
+fn apply(app: &App, change: impl FnOnce(&mut BTreeMap<String, Source>)) {
+    let before = app.layers();
+    let mut project = (*before.project).clone();
+    change(&mut project.sources);
+    app.layers.store(Arc::new(Layers {
+        project: Arc::new(project),
+        features: before.features.clone(),
+        watch: before.watch.clone(),
+        authorizer: before.authorizer.clone(),
+        flow: before.flow.clone(),
+    }));
+}
+
+#[tokio::test]
+async fn a_table_whose_declaration_is_gone_is_read_only_by_those_who_may_read_personal_data() {
+    let service = start().await;
+    let (mut ada, mut vera) = (service.client("ada").await, service.client("vera").await);
+    apply(&service.app, BTreeMap::clear);
+
+    for sql in ["SELECT * FROM orders", "SELECT count(*) FROM orders", "SELECT email FROM sources.\"orders@0\""] {
+        let hidden = ask(&mut vera, sql).await.unwrap_err();
+        let words =
+            ["sources.orders is not shown", "declare it again", "table.read_personal", "the least role that does"];
+        assert!(words.iter().all(|word| hidden.contains(word)), "{sql}: {hidden}");
+    }
+    assert_eq!(ask(&mut ada, "SELECT * FROM orders").await.unwrap().num_columns(), 2);
+    let asked = AuditQuery { action: Some("table.read_personal".into()), ..AuditQuery::default() };
+    assert_eq!(service.app.catalog.audit(asked).await.unwrap().len(), 3);
+    // what there is can still be listed, and what nothing ever declares can be read
+    let every = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
+    let info = vera.get_tables(every).await.unwrap();
+    assert!(read(&mut vera, &info).await.unwrap().num_rows() > 1);
+    assert_eq!(ask(&mut vera, "SELECT * FROM platform.runs").await.unwrap().num_rows(), 0);
+    let look = Look::at(&service.app);
+    let withheld = views::table(&look, "sources.orders", Personal::Withheld).await.unwrap();
+    let shown = views::table(&look, "sources.orders", Personal::Shown).await.unwrap();
+    assert!(withheld.description.contains("until it is declared again"), "{}", withheld.description);
+    assert_eq!(shown.description, "");
+}
+
+#[tokio::test]
+async fn a_column_whose_declaration_is_gone_is_left_out_as_one_that_tells_of_persons() {
+    let service = start().await;
+    let (mut ada, mut vera) = (service.client("ada").await, service.client("vera").await);
+    apply(&service.app, |sources| {
+        sources.get_mut("orders").unwrap().columns.retain(|column| column.name != "email");
+    });
+
+    let seen = ask(&mut vera, "SELECT * FROM orders LIMIT 3").await.unwrap();
+    assert_eq!((seen.num_columns(), seen.schema().field(0).name().as_str()), (1, "order_id"));
+    assert!(ask(&mut vera, "SELECT email FROM orders LIMIT 3").await.unwrap_err().contains("table.read_personal"));
+    assert_eq!(ask(&mut ada, "SELECT * FROM orders").await.unwrap().num_columns(), 2);
 }
 
 #[tokio::test]
