@@ -42,7 +42,7 @@ async fn a_project_runs_over_a_bucket_as_it_does_over_a_folder() {
         "items": 3, "amount": 99.5 });
     let predict = server.at("/api/v1/endpoints/returns/predict");
     let answered = post(&predict, &json!({ "rows": [row] })).await.fine().json();
-    project.wait_for("select count(*) as n from predictions.returns", 1, std::time::Duration::from_secs(60));
+    project.wait_for("select count(*) as n from predictions.returns", 1);
     server.kill();
     let server = Server::start(project.path());
     let again = post(&server.at("/api/v1/endpoints/returns/predict"), &json!({ "rows": [row] })).await.fine().json();

@@ -1,7 +1,5 @@
 //! What people tell a server: what came of predictions, and what is to be known of a version.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::client::{Manner, ask, get, post};
@@ -31,7 +29,7 @@ async fn labels_pushed_by_the_id_of_their_prediction_are_joined_and_land_once() 
     let project = Project::trained();
     let server = Server::start(project.path());
     let ids = [predicted(&server).await, predicted(&server).await, predicted(&server).await];
-    project.wait_for("select count(*) as n from predictions.returns", 3, Duration::from_secs(5));
+    project.wait_for("select count(*) as n from predictions.returns", 3);
     let labels =
         json!({ "labels": [{ "prediction_id": ids[0], "label": true }, { "prediction_id": ids[1], "label": false }] });
 
@@ -64,7 +62,7 @@ async fn a_label_pushed_by_key_is_joined() {
     let project = Project::trained();
     let server = Server::start(project.path());
     predicted(&server).await;
-    project.wait_for("select count(*) as n from predictions.returns", 1, Duration::from_secs(5));
+    project.wait_for("select count(*) as n from predictions.returns", 1);
 
     post(&server.at(LABELS), &json!({ "labels": [{ "key": { "order_id": "o99999" }, "label": true }] })).await.fine();
 

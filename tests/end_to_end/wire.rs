@@ -211,8 +211,7 @@ async fn keys_open_what_their_role_may_and_wrong_ones_nothing() {
     ask(&server.at(PREDICT), predict(), as_key(&caller)).await.fine();
     assert_eq!(ask(&runs, start(), as_key(&caller)).await.status, 403, "who may only ask may not run");
     assert_eq!(ask(&runs, start(), as_key(&owner)).await.status, 202);
-    let patience = std::time::Duration::from_secs(5);
-    project.wait_for("select count(distinct caller) as n from predictions.returns", 2, patience);
+    project.wait_for("select count(distinct caller) as n from predictions.returns", 2);
 }
 
 #[tokio::test]

@@ -36,6 +36,9 @@ use crate::wiring::{PARALLEL, Stores};
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How often pushed rows land in the lake: one commit for all that came since.
 const LAND: Duration = Duration::from_secs(2);
+/// How long a server that holds its lock may take to answer, on a machine that is busy: a verb that goes on without it
+/// finds the online store taken.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// The file in the state folder that says where the server of this folder listens.
 const ADDRESS_FILE: &str = "server.json";
 
@@ -311,7 +314,7 @@ pub async fn address_of_running(state: &Path) -> Option<String> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     let address: Address = serde_json::from_str(&text).ok()?;
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().ok()?;
+    let client = reqwest::Client::builder().timeout(ANSWERS_WITHIN).build().ok()?;
     let answer = client.get(format!("{}/health", address.url)).send().await.ok()?;
     answer.status().is_success().then_some(address.url)
 }

@@ -289,7 +289,7 @@ mod tests {
         store.write("many#1", rows(200), None).unwrap();
         assert_eq!(store.rows.disk_space(), 0, "they wait for the sync");
         store.persist().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while store.rows.disk_space() == 0 {
             assert!(Instant::now() < deadline, "no sorted file came");
             yield_now();

@@ -1,5 +1,6 @@
 //! `kill -9` while the online store is written.
 
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use super::shop::{Event, Shop, assert_same};
 use super::world::{HOUR, START, block_on};
 
 const FOLDER: &str = "MAINSPRING_TEST_CRASH_FOLDER";
+/// What the process below says of each materialisation that it has finished.
+const FINISHED: &str = "materialised";
 
 /// Materialises on and on, from where the store is, until it is killed. Does nothing when it is not started by the test below.
 #[test]
@@ -19,6 +22,10 @@ fn child_that_materialises() {
         loop {
             shop.materialize(Some(until)).await;
             until += HOUR / 10;
+            // The harness may have begun a line.
+            let mut output = std::io::stdout().lock();
+            writeln!(output, "\n{FINISHED}").unwrap();
+            output.flush().unwrap();
         }
     });
 }
@@ -53,13 +60,16 @@ fn killed_materialisation_is_taken_up_where_it_was() {
     let mut furthest = 0;
     for round in 0..4_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["tests::crash::child_that_materialises", "--exact"])
+            .args(["tests::crash::child_that_materialises", "--exact", "--nocapture"])
             .env(FOLDER, folder.path())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(900 + 370 * round));
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(said.any(|line| line == FINISHED), "it ended before a materialisation did");
+        // Somewhere in one of the next.
+        std::thread::sleep(Duration::from_millis(90 + 170 * round));
         child.kill().unwrap();
         child.wait().unwrap();
 

@@ -2,6 +2,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 
 use mainspring_spec::Project;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
@@ -15,6 +16,8 @@ struct Script {
     unchanged: Mutex<HashSet<String>>,
     /// A task that never ends, as one whose process is about to be killed.
     stuck: Mutex<Option<String>>,
+    /// Told when that task has begun.
+    got_stuck: Notify,
     panics: Mutex<Option<String>>,
 }
 
@@ -24,6 +27,7 @@ impl Work for Script {
         let name = task.to_string();
         let is_stuck = self.stuck.lock().unwrap().as_deref() == Some(name.as_str());
         if is_stuck {
+            self.got_stuck.notify_one();
             std::future::pending::<()>().await;
         }
         if let Some(error) = self.failures.lock().unwrap().get_mut(&name).and_then(Vec::pop) {
@@ -193,8 +197,10 @@ async fn a_run_that_died_is_taken_up_where_it_was() {
     let stage = stage().await;
     let request = request(&["sizes"]);
     *stage.script.stuck.lock().unwrap() = Some("backfill:sizes".into());
-    let dies = tokio::time::timeout(Duration::from_millis(1500), stage.run(&request)).await;
-    assert!(dies.is_err(), "the run was cut off in the middle");
+    tokio::select! {
+        run = stage.run(&request) => panic!("it was to be cut off in the middle: {run:?}"),
+        () = stage.script.got_stuck.notified() => {}
+    }
     *stage.script.stuck.lock().unwrap() = None;
 
     let run = stage.run(&request).await;

@@ -93,6 +93,7 @@ mod tests {
             attempts.wrong(IpAddr::V4(number.into()), now);
         }
 
-        assert!(attempts.by_address.len() <= MAX_ADDRESSES);
+        // each part of the cache rounds its share up, and there are more parts on more cores
+        assert!(attempts.by_address.len() <= MAX_ADDRESSES + MAX_ADDRESSES / 10);
     }
 }

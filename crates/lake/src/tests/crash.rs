@@ -11,6 +11,8 @@ use std::time::Duration;
 use super::*;
 
 const KILLS: u64 = 10;
+/// How long a writer may take to begin, on a machine that is busy.
+const BEGINS_MAX: Duration = Duration::from_secs(120);
 /// Rows of a batch: each is known by the number of its batch.
 const BATCH_ROWS: i64 = 300;
 const FOLDER: &str = "MAINSPRING_TEST_CRASH_FOLDER";
@@ -62,12 +64,19 @@ async fn a_killed_writer_loses_nothing_acknowledged_and_lands_nothing_twice() {
             .spawn()
             .unwrap();
         let out = writer.stdout.take().unwrap();
+        let (began, begins) = std::sync::mpsc::channel();
         let reader = std::thread::spawn(move || {
             let lines = BufReader::new(out).lines().map_while(Result::ok);
             let number = |line: String| line.strip_prefix("acknowledged ")?.split_once(' ')?.0.parse::<i64>().ok();
-            lines.filter_map(number).max()
+            let tell = |_: &i64| {
+                let _nobody_waits = began.send(());
+            };
+            lines.filter_map(number).inspect(tell).max()
         });
-        // kills fall at other points of the work each time
+        // kills fall at other points of the work each time, some of them while the lake is opened
+        if kill % 3 > 0 {
+            begins.recv_timeout(BEGINS_MAX).expect("the writer writes");
+        }
         tokio::time::sleep(Duration::from_millis(150 + kill * 37)).await;
         writer.kill().unwrap();
         writer.wait().unwrap();

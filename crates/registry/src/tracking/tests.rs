@@ -1,6 +1,7 @@
 //! Experiments, runs and metrics over a catalog and a store of points in a temporary folder.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use mainspring_catalog::{Catalog, Change, Expect, Principal};
@@ -15,7 +16,15 @@ fn ada() -> Principal {
 
 async fn opened(folder: &std::path::Path) -> (Catalog, Tracking, Registry) {
     let catalog = Catalog::open(&format!("sqlite:{}", folder.join("catalog.db").display())).await.unwrap();
-    let tracking = Tracking::open(catalog.clone(), &folder.join("tracking")).await.unwrap();
+    let begun = Instant::now();
+    let tracking = loop {
+        match Tracking::open(catalog.clone(), &folder.join("tracking")).await {
+            Ok(tracking) => break tracking,
+            // who had it open before gives it back on a thread of its own
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(60), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     let registry = Registry::new(catalog.clone(), folder.join("artifacts")).with_tracking(tracking.clone());
     (catalog, tracking, registry)
 }

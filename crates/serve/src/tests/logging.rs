@@ -214,7 +214,7 @@ async fn predictions_are_rows_of_the_lake_and_new_columns_join_them() {
     let query = "select count(*) as n, count(wind) as with_wind, count(rain) as with_rain, \
                  count(distinct prediction_id) as ids from predictions.delay";
     let mut counted = String::new();
-    while !counted.contains("42") && started.elapsed() < Duration::from_secs(5) {
+    while !counted.contains("42") && started.elapsed() < Duration::from_secs(120) {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let Ok(frame) = lake.sql(query).await else { continue };
         counted = arrow::util::pretty::pretty_format_batches(&frame.collect().await.unwrap()).unwrap().to_string();

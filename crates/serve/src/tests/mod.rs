@@ -57,7 +57,8 @@ fn declared(change: impl FnOnce(&mut spec::Endpoint)) -> spec::Endpoint {
         registered: false,
         model: "delay".into(),
         alias: "champion".into(),
-        limits: spec::Limits::default(),
+        // what is not about being late must not be late because the machine is
+        limits: spec::Limits { timeout: spec::Span::from_micros(600_000_000), ..spec::Limits::default() },
         fallback: spec::Fallback::default(),
         log: spec::PredictionLogging::default(),
     };

@@ -105,7 +105,8 @@ pub(super) fn declared(name: &str, change: impl FnOnce(&mut spec::Endpoint)) -> 
         registered: false,
         model: name.into(),
         alias: "champion".into(),
-        limits: spec::Limits { rows: 100, ..spec::Limits::default() },
+        // no answer is late, however busy the machine
+        limits: spec::Limits { rows: 100, timeout: spec::Span::from_micros(600_000_000), ..spec::Limits::default() },
         fallback: spec::Fallback::default(),
         log: spec::PredictionLogging::default(),
     };
