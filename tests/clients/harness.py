@@ -5,9 +5,21 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 import urllib.request
 
 BINARY = os.environ["MAINSPRING_BINARY"]
+PATIENCE = 180
+"""Seconds that anything may take. What works takes far less, also on a machine that is slow for a while."""
+
+
+def waited(condition):
+    """What a condition gives as soon as that is something."""
+    until = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.1)
+    return found
 
 
 def mainspring(folder: pathlib.Path, *words: str, timeout: float = 600) -> str:
@@ -29,10 +41,13 @@ class Server:
         self.env = {**os.environ, **(env or {})}
 
     def __enter__(self):
+        self.was_killed = False
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True, env=self.env)
         line = self.process.stdout.readline()
         url = re.search(r"http://[\d.]+:\d+", line)
-        assert url, f"the server said: {line!r}"
+        if not url:
+            self.kill()
+            raise AssertionError(f"the server said: {line!r}")
         self.url = url.group()
         self.port = int(self.url.rsplit(":", 1)[1])
         grpc = re.search(r"grpc://([\d.]+:\d+)", line)
@@ -40,16 +55,24 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        if self.was_killed:
+            return
         self.process.terminate()
-        assert self.process.wait(timeout=30) == 0, "the server ends in order when it is asked to"
+        try:
+            ended_with = self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        assert ended_with == 0, "the server ends in order when it is asked to"
 
     def kill(self):
-        """Kills it as `kill -9` does; leave the `with` block by starting another."""
+        """Kills it as `kill -9` does."""
+        self.was_killed = True
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=PATIENCE)
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
             return answer.read()
 
     def json(self, path: str):
@@ -59,7 +82,7 @@ class Server:
         request = urllib.request.Request(
             self.url + path, json.dumps(body).encode(), {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.loads(answer.read())
 
     def resident_bytes(self) -> int:

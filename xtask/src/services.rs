@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use crate::run::{on_path, root, run, shown, target_folder};
 
-/// How long the S3 server may take until it answers.
-const START_MAX: Duration = Duration::from_secs(60);
+/// How long the S3 server may take until it answers: seconds, but minutes on a machine that has much else to do.
+const START_MAX: Duration = Duration::from_secs(300);
+/// How often it is started anew, on other ports, when it ends before it answers: another program may have taken one of its
+/// ports since it was found free.
+const STARTS_MAX: usize = 3;
 /// The key that the S3 server knows, and the secret to it.
 const KEY: (&str, &str) = ("mainspring-tests", "not-a-secret");
 
@@ -53,7 +56,8 @@ pub fn chromium() -> Result<PathBuf, String> {
                 command
             },
         );
-        run(command.args(words).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        let patient = ["-o", "Acquire::Retries=5"];
+        run(command.args(patient).args(words).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     find().ok_or_else(|| "Chromium was installed and is not on the path".into())
 }
@@ -62,16 +66,29 @@ pub fn chromium() -> Result<PathBuf, String> {
 pub struct Bucket {
     server: Child,
     address: SocketAddr,
+    sockets: Vec<PathBuf>,
 }
 
 impl Bucket {
     /// Installs the server where it is not yet, starts it on free ports, and waits until it takes files.
     pub fn start() -> Result<Self, String> {
         let weed = seaweedfs()?;
+        let mut started = Self::start_once(&weed);
+        for _ in 1..STARTS_MAX {
+            let Err(reason) = &started else { break };
+            eprintln!("{reason}; once more");
+            started = Self::start_once(&weed);
+        }
+        started
+    }
+
+    fn start_once(weed: &Path) -> Result<Self, String> {
         let folder = target_folder().join("bucket");
         let _none_yet = std::fs::remove_dir_all(&folder);
         let failed = |doing: &str, error: std::io::Error| format!("cannot {doing} {}: {error}", folder.display());
-        std::fs::create_dir_all(folder.join("data")).map_err(|error| failed("make", error))?;
+        for inside in ["data", "temporary"] {
+            std::fs::create_dir_all(folder.join(inside)).map_err(|error| failed("make", error))?;
+        }
         let actions = r#"["Admin","Read","Write","List","Tagging"]"#;
         let (key, secret) = KEY;
         let identity = format!(
@@ -81,20 +98,23 @@ impl Bucket {
         let log = std::fs::File::create(folder.join("log")).map_err(|error| failed("write to", error))?;
         let ports = free_ports::<8>().map_err(|error| format!("cannot find free ports: {error}"))?;
         let names = ["master", "volume", "filer", "s3"];
+        let mut sockets = Vec::new();
         let mut command = Command::new(weed);
         command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]);
         for (name, pair) in names.iter().zip(ports.chunks_exact(2)) {
             command.arg(format!("-{name}.port={}", pair[0])).arg(format!("-{name}.port.grpc={}", pair[1]));
+            sockets.extend(sockets_of(name, pair));
         }
         // small volumes, as many as are asked for: each bucket takes several
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64", "-volume.max=100"]);
         command.arg("-volume.minFreeSpace=1").arg(format!("-dir={}", folder.join("data").display()));
         command.arg(format!("-s3.config={}", folder.join("identities.json").display()));
         eprintln!("$ {} &", shown(&command));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        // its own logs go to the temporary folder
+        command.env("TMPDIR", folder.join("temporary")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let server = command.spawn().map_err(|error| format!("cannot start SeaweedFS: {error}"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], ports[6]));
-        let mut bucket = Self { server, address };
+        let mut bucket = Self { server, address, sockets };
         let filer = SocketAddr::from(([127, 0, 0, 1], ports[4]));
         let since = Instant::now();
         while !(answers(address, "GET /healthz HTTP/1.0\r\n\r\n", "200") && takes_files(filer)) {
@@ -125,6 +145,10 @@ impl Drop for Bucket {
     fn drop(&mut self) {
         let _ended_already = self.server.kill();
         let _reaped = self.server.wait();
+        for socket in &self.sockets {
+            // not each part has both
+            let _gone_or_never_there = std::fs::remove_file(socket);
+        }
         let _best_effort = std::fs::remove_dir_all(target_folder().join("bucket"));
     }
 }
@@ -133,6 +157,13 @@ impl Drop for Bucket {
 pub fn seaweedfs() -> Result<PathBuf, String> {
     let python = python_environment(&root().join("tests/services"))?;
     Ok(python.with_file_name("weed"))
+}
+
+/// The sockets beside the ports of one of SeaweedFS's servers: it puts them into `/tmp` whatever the temporary folder is, and
+/// leaves them there.
+fn sockets_of(name: &str, ports: &[u16]) -> Vec<PathBuf> {
+    let kinds = ["", "-grpc"].into_iter().zip(ports);
+    kinds.map(|(kind, port)| PathBuf::from(format!("/tmp/seaweedfs-{name}{kind}-{port}.sock"))).collect()
 }
 
 /// Ports that nobody listens on, all different.

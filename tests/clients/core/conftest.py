@@ -5,8 +5,23 @@ import os
 import subprocess
 
 import pytest
+from deltalake import DeltaTable
 
-from harness import BINARY, Server
+from harness import BINARY, PATIENCE, Server, waited
+
+
+class Platform(Server):
+    """The server over the demo, that keeps count of the predictions."""
+
+    def table(self, name: str) -> DeltaTable:
+        return DeltaTable(str(self.folder / ".mainspring" / "lake" / name.replace(".", "/")))
+
+    def predict(self, body: dict) -> dict:
+        """Asks for one prediction; it is in the log when this returns."""
+        answer = self.post("/api/v1/endpoints/arrival_delay/predict", body)
+        self.made += 1
+        waited(lambda: self.table("predictions.arrival_delay").to_pyarrow_table(columns=[]).num_rows == self.made)
+        return answer
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +33,9 @@ def platform(tmp_path_factory):
         check=True,
         timeout=1500,
     )
-    with Server(folder) as server:
+    with Platform(folder) as server:
         server.report = json.loads(report.read_text())
+        server.made = server.report["predictions"]["made"]
         yield server
 
 
@@ -30,6 +46,7 @@ def browser():
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=os.environ["CHROMIUM"],
+            timeout=PATIENCE * 1_000,
             args=[
                 "--no-sandbox",
                 "--disable-gpu",

@@ -19,9 +19,7 @@ def test_metrics_parse_and_count_a_prediction(platform):
         return sum(s.value for s in samples if s.name.endswith("requests_total") and s.labels == wanted)
 
     before = requests()
-    answer = platform.post(
-        "/api/v1/endpoints/arrival_delay/predict", {"as_of": "2013-08-09T13:00:00Z", "rows": [fields]}
-    )
+    answer = platform.predict({"as_of": "2013-08-09T13:00:00Z", "rows": [fields]})
 
     assert requests() == before + 1
     assert 0 < answer["predictions"][0]["prediction"] < 1

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from conftest import ago
-from harness import Server, mainspring
+from harness import PATIENCE, Server, mainspring
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_service_is_read_right_after_it_is_applied(following):
         applied(following, f"features/{name}.yaml", f"feature_service: {name}\nfeatures: [driver_stats.trips]\n")
 
         body = {"entities": {"driver_id": [1001]}, "feature_service": name}
-        answer = requests.post(f"{following.url}/get-online-features", json=body, timeout=30)
+        answer = requests.post(f"{following.url}/get-online-features", json=body, timeout=PATIENCE)
 
         assert answer.status_code == 200, answer.text
         assert answer.json()["results"][1]["values"] == [13]
@@ -45,12 +45,12 @@ def test_push_is_taken_right_after_its_source_is_applied(following):
 
         frame = {"driver_id": [1], "at": [ago(minutes=1).isoformat()], "clicks": [2]}
         body = {"push_source_name": f"clicks-{number}", "df": frame}
-        answer = requests.post(f"{following.url}/push", json=body, timeout=60)
+        answer = requests.post(f"{following.url}/push", json=body, timeout=PATIENCE)
 
         assert answer.status_code == 200, answer.text
 
 
 def test_what_is_not_applied_is_still_not_found(following):
     body = {"entities": {"driver_id": [1001]}, "feature_service": "nobody"}
-    answer = requests.post(f"{following.url}/get-online-features", json=body, timeout=30)
+    answer = requests.post(f"{following.url}/get-online-features", json=body, timeout=PATIENCE)
     assert answer.status_code == 404 and "FeatureServiceNotFoundException" in answer.text

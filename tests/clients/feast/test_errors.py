@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 import requests
 
+from harness import PATIENCE
+
 FEATURES = ["driver_stats:trips"]
 
 
 def post(served, path, body=None, **other):
     if body is not None:
         other["json"] = body
-    return requests.post(served.url + path, timeout=60, **other)
+    return requests.post(served.url + path, timeout=PATIENCE, **other)
 
 
 def detail(answer):
@@ -165,7 +167,7 @@ def test_without_permission(rides, served):
         f"{served.url}/push",
         json={"push_source_name": "driver-stats-push", "df": ROW},
         headers={"authorization": "Bearer nobody"},
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert answer.status_code in (401, 403)
 

@@ -4,6 +4,7 @@ import pandas as pd
 import requests
 
 from conftest import NOW, ago
+from harness import PATIENCE
 
 DRIVER = [{"driver_id": 1001}]
 
@@ -32,11 +33,11 @@ def test_write_to_the_view(store):
 def test_our_names_and_wrong_ones(served):
     def ask(features):
         body = {"entities": {"driver_id": [1001]}, "features": features}
-        return requests.post(f"{served.url}/get-online-features", json=body, timeout=30)
+        return requests.post(f"{served.url}/get-online-features", json=body, timeout=PATIENCE)
 
     answer = ask(["locationstats:avgtemp"]).json()
     assert answer["metadata"]["feature_names"] == ["driver_id", "avgtemp"]
     assert ask(["Location-Stats:avgTemp"]).status_code == 404, "a name that nobody gave"
     assert ask(["LocationStats:AvgTemp"]).status_code == 404
     body = {"feature_views": ["LocationStats"], "end_ts": NOW.isoformat()}
-    assert requests.post(f"{served.url}/materialize-incremental", json=body, timeout=60).status_code == 200
+    assert requests.post(f"{served.url}/materialize-incremental", json=body, timeout=PATIENCE).status_code == 200

@@ -4,12 +4,13 @@ import pandas as pd
 import requests
 
 from conftest import ago
+from harness import PATIENCE
 
 CITY = ["city:trips"]
 
 
 def ask(served, **body):
-    return requests.post(f"{served.url}/get-online-features", json=body, timeout=30)
+    return requests.post(f"{served.url}/get-online-features", json=body, timeout=PATIENCE)
 
 
 def by_name(answer):
@@ -25,7 +26,7 @@ def test_its_row_is_for_all_and_follows_writes(served, store):
 
     # As one pushes what has no key: nothing but times and features.
     body = {"push_source_name": "city-push", "df": {"event_timestamp": [ago(minutes=30).isoformat()], "trips": [21]}}
-    answer = requests.post(f"{served.url}/push", json=body, timeout=60)
+    answer = requests.post(f"{served.url}/push", json=body, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     assert by_name(ask(served, entities={}, features=CITY))["trips"]["values"] == [21]
 

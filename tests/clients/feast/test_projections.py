@@ -2,6 +2,8 @@
 
 import requests
 
+from harness import PATIENCE
+
 SERVICE = "driver_pair"
 ROWS = [{"first_id": 1001, "second_id": 1004}, {"first_id": 1004, "second_id": 4242}]
 COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
@@ -9,7 +11,7 @@ COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
 
 def ask(served, **body):
     body = {"feature_service": SERVICE, "full_feature_names": True, **body}
-    return requests.post(f"{served.url}/get-online-features", json=body, timeout=30)
+    return requests.post(f"{served.url}/get-online-features", json=body, timeout=PATIENCE)
 
 
 def test_answers_as_feast_does(rides, store):

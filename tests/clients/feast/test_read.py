@@ -2,11 +2,13 @@
 
 import requests
 
+from harness import PATIENCE
+
 FEATURES = ["driver_stats:conv_rate", "driver_stats:area", "driver_vectors:vector"]
 
 
 def ask(served, **body):
-    return requests.post(f"{served.url}/get-online-features", json=body, timeout=30)
+    return requests.post(f"{served.url}/get-online-features", json=body, timeout=PATIENCE)
 
 
 def by_name(answer):
@@ -15,7 +17,7 @@ def by_name(answer):
 
 
 def test_health(served):
-    assert requests.get(f"{served.url}/health", timeout=30).text == "OK"
+    assert requests.get(f"{served.url}/health", timeout=PATIENCE).text == "OK"
 
 
 def test_statuses_and_moments(served):

@@ -11,7 +11,7 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, File
 from feast.types import Float64, Int64
 
 from conftest import ago
-from harness import Server, mainspring
+from harness import PATIENCE, Server, mainspring
 
 RIDER = Entity(name="rider", join_keys=["rider_id"], value_type=ValueType.STRING)
 
@@ -58,7 +58,7 @@ def riders(tmp_path_factory):
 
 def ask(served, features, **body):
     body = {"entities": {"rider_id": ["7"]}, "features": features, **body}
-    return requests.post(f"{served.url}/get-online-features", json=body, timeout=30)
+    return requests.post(f"{served.url}/get-online-features", json=body, timeout=PATIENCE)
 
 
 def test_import_says_which_service_pinned_which_version_of_which_view(riders):

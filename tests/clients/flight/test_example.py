@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+from harness import PATIENCE
+
 EXAMPLE = pathlib.Path(__file__).parents[3] / "examples/clients/flight_sql.py"
 
 
@@ -13,7 +15,7 @@ def test_the_example_lists_tables_and_streams(server):
         [sys.executable, EXAMPLE, f"grpc://{server.grpc}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
 

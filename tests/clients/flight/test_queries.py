@@ -1,7 +1,6 @@
 """SQL by the database interface of ADBC, as a person at a notebook writes it."""
 
 import datetime
-import time
 
 import adbc_driver_manager
 import pandas
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from conftest import ORDERS, SPOILT
+from harness import waited
 
 
 def rows(cursor, sql, parameters=None):
@@ -37,13 +37,8 @@ def test_a_result_goes_into_a_data_frame(cursor):
 
 @pytest.mark.parametrize("schema", ["sources", "quarantine", "features", "training", "predictions"])
 def test_every_schema_of_the_lake_has_tables_that_are_read(connect, cursor, server, schema):
-    if schema == "predictions":
-        # the log is written within a second
-        deadline = datetime.datetime.now() + datetime.timedelta(seconds=20)
-        while not tables_of(connect, schema) and datetime.datetime.now() < deadline:
-            time.sleep(0.2)
-    names = tables_of(connect, schema)
-    assert names
+    # predictions are written within a second
+    names = waited(lambda: tables_of(connect, schema))
     for name in names:
         (row,) = rows(cursor, f'SELECT count(*) AS n FROM {schema}."{name}"')
         assert row["n"] > 0, name
@@ -93,15 +88,15 @@ def test_every_view_of_the_catalog_has_rows_and_the_columns_it_says(connect, cur
 
 def test_one_runs_metrics_are_those_of_the_run(cursor):
     (run,) = rows(cursor, "SELECT run_id FROM platform.runs")
-    all_metrics = rows(cursor, "SELECT * FROM platform.metrics")
-    of_run = rows(cursor, "SELECT * FROM platform.metrics WHERE run_id = ?", (run["run_id"],))
+    ordered = "ORDER BY key, step, at"
+    all_metrics = rows(cursor, f"SELECT * FROM platform.metrics {ordered}")
+    of_run = rows(cursor, f"SELECT * FROM platform.metrics WHERE run_id = ? {ordered}", (run["run_id"],))
 
     assert of_run == all_metrics
     assert rows(cursor, "SELECT * FROM platform.metrics WHERE run_id = 'none'") == []
     key = of_run[0]["key"]
-    assert rows(cursor, "SELECT * FROM platform.metrics WHERE run_id = ? AND key = ?", (run["run_id"], key)) == [
-        row for row in of_run if row["key"] == key
-    ]
+    of_key = f"SELECT * FROM platform.metrics WHERE run_id = ? AND key = ? {ordered}"
+    assert rows(cursor, of_key, (run["run_id"], key)) == [row for row in of_run if row["key"] == key]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import pyarrow as pa
 import pyarrow.flight as flight
 
+from harness import PATIENCE
+
 SQL = "type.googleapis.com/arrow.flight.protocol.sql."
 
 
@@ -61,7 +63,7 @@ class Client:
     def __init__(self, address: str, key: str | None = None):
         self.client = flight.connect(f"grpc://{address}")
         headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
-        self.options = flight.FlightCallOptions(headers=headers, timeout=60)
+        self.options = flight.FlightCallOptions(headers=headers, timeout=PATIENCE)
 
     def info(self, sql: str) -> flight.FlightInfo:
         return self.info_of("CommandStatementQuery", field(1, sql))

@@ -20,6 +20,8 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import (
 )
 from kserve.protocol.infer_type import RequestedOutput
 
+from harness import PATIENCE
+
 DATATYPES = {"city": "BYTES", "nights": "INT64", "breakfast": "BOOL", "distance": "FP64"}
 
 
@@ -142,7 +144,7 @@ def test_the_example_runs(platform):
     script = pathlib.Path(__file__).parents[3] / "examples/clients/kserve.py"
     environment = {**os.environ, "MAINSPRING_URL": platform.url, "MAINSPRING_GRPC": platform.grpc}
     said = subprocess.run(
-        [sys.executable, script, "price"], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, script, "price"], env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("price answers") == 2

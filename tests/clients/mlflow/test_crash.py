@@ -3,11 +3,12 @@
 import threading
 
 import requests
-from harness import Server
+from harness import PATIENCE, Server, waited
 
 WRITERS = 4
 ROUNDS = 3
-ENOUGH = 150
+ENOUGH = 30
+"""Points of each writer in each round."""
 
 
 def write(url, run_id, writer, start, acknowledged, stop):
@@ -17,7 +18,7 @@ def write(url, run_id, writer, start, acknowledged, stop):
     while not stop.is_set():
         body = {"run_id": run_id, "key": f"m{writer}", "value": step + 0.5, "timestamp": step, "step": step}
         try:
-            answer = session.post(f"{url}/api/2.0/mlflow/runs/log-metric", json=body, timeout=30)
+            answer = session.post(f"{url}/api/2.0/mlflow/runs/log-metric", json=body, timeout=PATIENCE)
         except requests.RequestException:
             return
         assert answer.status_code == 200, answer.text
@@ -25,7 +26,7 @@ def write(url, run_id, writer, start, acknowledged, stop):
         if step % 10 == 0:
             tag = {"run_id": run_id, "key": f"t{writer}", "value": str(step)}
             try:
-                done = session.post(f"{url}/api/2.0/mlflow/runs/set-tag", json=tag, timeout=30)
+                done = session.post(f"{url}/api/2.0/mlflow/runs/set-tag", json=tag, timeout=PATIENCE)
             except requests.RequestException:
                 return
             assert done.status_code == 200, done.text
@@ -37,7 +38,7 @@ def history(url, run_id, key):
     points, token = [], ""
     while True:
         words = {"run_id": run_id, "metric_key": key, "page_token": token}
-        page = requests.get(f"{url}/api/2.0/mlflow/metrics/get-history", params=words, timeout=30).json()
+        page = requests.get(f"{url}/api/2.0/mlflow/metrics/get-history", params=words, timeout=PATIENCE).json()
         points += [(point["step"], point["value"]) for point in page.get("metrics", [])]
         if not (token := page.get("next_page_token")):
             return points
@@ -47,24 +48,28 @@ def test_every_acknowledged_point_survives_a_kill(tmp_path):
     acknowledged = {"tags": {}, **{writer: [] for writer in range(WRITERS)}}
     run_id = None
     for _ in range(ROUNDS):
-        server = Server(tmp_path / "project").__enter__()
-        if run_id is None:
-            made = server.post("/api/2.0/mlflow/runs/create", {"experiment_id": "0", "start_time": 1})
-            run_id = made["run"]["info"]["run_id"]
-        stop = threading.Event()
-        begun = sum(len(acknowledged[writer]) for writer in range(WRITERS))
-        threads = []
-        for writer in range(WRITERS):
-            start = max(acknowledged[writer], default=-1) + 1
-            words = (server.url, run_id, writer, start, acknowledged, stop)
-            threads.append(threading.Thread(target=write, args=words))
-            threads[-1].start()
-        while sum(len(acknowledged[writer]) for writer in range(WRITERS)) < begun + ENOUGH:
-            assert all(thread.is_alive() for thread in threads), "a writer ended early"
-        server.kill()
-        stop.set()
-        for thread in threads:
-            thread.join(timeout=30)
+        with Server(tmp_path / "project") as server:
+            if run_id is None:
+                made = server.post("/api/2.0/mlflow/runs/create", {"experiment_id": "0", "start_time": 1})
+                run_id = made["run"]["info"]["run_id"]
+            stop = threading.Event()
+            begun = {writer: len(acknowledged[writer]) for writer in range(WRITERS)}
+            threads = []
+            for writer in range(WRITERS):
+                start = max(acknowledged[writer], default=-1) + 1
+                words = (server.url, run_id, writer, start, acknowledged, stop)
+                threads.append(threading.Thread(target=write, args=words))
+                threads[-1].start()
+
+            def enough():
+                assert all(thread.is_alive() for thread in threads), "a writer ended early"
+                return all(len(acknowledged[writer]) >= count + ENOUGH for writer, count in begun.items())
+
+            waited(enough)
+            server.kill()
+            stop.set()
+            for thread in threads:
+                thread.join(timeout=PATIENCE)
 
     with Server(tmp_path / "project") as server:
         for writer in range(WRITERS):

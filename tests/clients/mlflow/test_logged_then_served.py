@@ -12,7 +12,7 @@ import mlflow
 import numpy as np
 import pytest
 import xgboost as xgb
-from harness import BINARY, Server, mainspring
+from harness import BINARY, PATIENCE, Server, mainspring, waited
 from sklearn.linear_model import LogisticRegression
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "trees"))
@@ -124,12 +124,16 @@ def test_a_switch_fails_no_request_and_a_rollback_goes_back(server):
     for thread in asking:
         thread.start()
     client = mlflow.MlflowClient()
-    for version in ["2", "1", "2"]:
-        client.set_registered_model_alias("switched", "champion", version)
-        mainspring(server.folder, "deploy", "switched")
-    stop.set()
-    for thread in asking:
-        thread.join()
+    try:
+        waited(lambda: seen or failed)
+        for version in ["2", "1", "2"]:
+            client.set_registered_model_alias("switched", "champion", version)
+            mainspring(server.folder, "deploy", "switched")
+        waited(lambda: seen == {0, 1} or failed)
+    finally:
+        stop.set()
+        for thread in asking:
+            thread.join()
     assert failed == []
     assert seen == {0, 1}
 
@@ -162,14 +166,15 @@ def test_predictions_are_logged_and_the_console_shows_the_endpoint(server):
     mainspring(server.folder, "deploy", "shown", "--as", "shown_elsewhere")
     predictions(server, "shown_elsewhere", ROWS.head(7))
     query = 'select count(*) as n, min(origin) as o from predictions.shown_elsewhere where model = \'shown\''
-    for _ in range(100):
+
+    def logged():
+        # the first predictions make the table
         answer = subprocess.run(
-            [BINARY, "-C", server.folder, "query", query, "--json"], capture_output=True, text=True, timeout=60
+            [BINARY, "-C", server.folder, "query", query, "--json"], capture_output=True, text=True, timeout=PATIENCE
         )
-        if answer.returncode == 0 and '"n":7' in answer.stdout.replace(" ", ""):
-            break
-    else:
-        raise AssertionError(f"the predictions were not logged: {answer.stdout}{answer.stderr}")
+        return answer.returncode == 0 and '"n":7' in answer.stdout.replace(" ", "")
+
+    waited(logged)
     assert "shown_elsewhere" in server.get("/endpoints").decode()
     page = server.get("/endpoints/shown_elsewhere").decode()
     assert "version 1" in page and "distance" in page
@@ -190,7 +195,7 @@ def test_what_does_not_run_here_is_kept_and_says_why(server):
         )
     for name in ["pickled", "pickled_lightgbm"]:
         refused = subprocess.run(
-            [BINARY, "-C", server.folder, "deploy", name], capture_output=True, text=True, timeout=60
+            [BINARY, "-C", server.folder, "deploy", name], capture_output=True, text=True, timeout=PATIENCE
         )
         assert refused.returncode != 0
         assert "LightGBM text" in refused.stderr and "XGBoost" in refused.stderr, refused.stderr
@@ -201,7 +206,7 @@ def test_what_does_not_run_here_is_kept_and_says_why(server):
 def test_the_example_runs(server):
     example = pathlib.Path(__file__).parents[3] / "examples/clients/serve_lightgbm.py"
     done = subprocess.run(
-        [sys.executable, example, server.folder, server.url], capture_output=True, text=True, timeout=120,
+        [sys.executable, example, server.folder, server.url], capture_output=True, text=True, timeout=PATIENCE,
         env={**os.environ, "MAINSPRING_BINARY": BINARY},
     )
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.models import Model
 
-from harness import Server, mainspring
+from harness import PATIENCE, Server, mainspring
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_versions_are_numbered_described_tagged_staged_and_deleted(server, clien
     assert (first.description, first.tags) == ("reworded", {"checked": "yes"})
 
     stage = {"name": "v", "version": "1", "stage": "Production"}
-    moved = requests.post(f"{server.url}/api/2.0/mlflow/model-versions/transition-stage", json=stage, timeout=10)
+    moved = requests.post(f"{server.url}/api/2.0/mlflow/model-versions/transition-stage", json=stage, timeout=PATIENCE)
     assert moved.status_code == 200, moved.text
     client.transition_model_version_stage("v", "1", "Production")
     client.transition_model_version_stage("v", "2", "production", archive_existing_versions=True)
@@ -403,7 +403,9 @@ def test_the_example_runs(server):
     example = pathlib.Path(__file__).parents[3] / "examples/clients/mlflow_models.py"
     # the client hands the address of its registry on to what it starts
     clean = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
-    done = subprocess.run([sys.executable, example, server.url], capture_output=True, text=True, timeout=120, env=clean)
+    done = subprocess.run(
+        [sys.executable, example, server.url], capture_output=True, text=True, timeout=PATIENCE, env=clean
+    )
     assert done.returncode == 0, done.stderr
     assert "version 1 is champion; the first flower is of kind 0" in done.stdout
 
@@ -425,4 +427,3 @@ def test_what_was_acknowledged_is_there_after_kill(tmp_path):
             kept = client.get_model_version_by_alias("kept", "champion")
             assert kept.tags == {"a": "b"}
             assert mlflow.artifacts.load_text(f"runs:/{run}/model/model.pkl") == "not opened"
-            server.process = again.process

@@ -11,6 +11,7 @@ import mlflow.cli
 import pytest
 import requests
 from click.testing import CliRunner
+from harness import PATIENCE
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.time import get_current_time_millis
@@ -24,9 +25,9 @@ def error_of(raises):
 
 
 def test_the_server_says_that_it_is_there(server):
-    health = requests.get(server.url + "/health", timeout=10)
+    health = requests.get(server.url + "/health", timeout=PATIENCE)
     assert (health.status_code, health.text) == (200, "OK")
-    assert requests.get(server.url + "/version", timeout=10).text == mlflow.__version__
+    assert requests.get(server.url + "/version", timeout=PATIENCE).text == mlflow.__version__
 
 
 def test_the_default_experiment_is_there(client):
@@ -184,7 +185,7 @@ def test_limits_are_said_as_mlflow_says_them(server, client, experiment):
     now = get_current_time_millis()
 
     def post(path, **body):
-        answer = requests.post(f"{server.url}/api/2.0/mlflow/{path}", json=body, timeout=10)
+        answer = requests.post(f"{server.url}/api/2.0/mlflow/{path}", json=body, timeout=PATIENCE)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
         return answer.json()["message"]
@@ -215,7 +216,7 @@ def test_limits_are_said_as_mlflow_says_them(server, client, experiment):
 
 def test_long_params_and_tags_are_cut(server, client, experiment):
     def post(path, **body):
-        answer = requests.post(f"{server.url}/api/2.0/mlflow/{path}", json=body, timeout=10)
+        answer = requests.post(f"{server.url}/api/2.0/mlflow/{path}", json=body, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -256,7 +257,7 @@ def test_a_run_that_is_not_there_has_no_history(server, client):
     assert client.get_metric_history("nothing", "loss") == []
     url = server.url + "/ajax-api/2.0/mlflow/metrics/"
     for path in ["get-history-bulk?run_id=nothing&metric_key=a", "get-history-bulk-interval?run_ids=nothing&metric_key=a"]:
-        answer = requests.get(url + path, timeout=10)
+        answer = requests.get(url + path, timeout=PATIENCE)
         assert (answer.status_code, answer.json()) == (200, {"metrics": []}), answer.text
 
 
@@ -268,24 +269,24 @@ def test_what_we_do_not_have_is_named(server):
         ("POST", "/ajax-api/2.0/mlflow/nothing", 404),
         ("GET", "/api/2.0/mlflow/runs/create", 405),
     ]:
-        answer = requests.request(method, server.url + path, timeout=10)
+        answer = requests.request(method, server.url + path, timeout=PATIENCE)
         assert answer.status_code == status and path in answer.json()["message"], answer.text
     url = server.url + "/api/2.0/mlflow/experiments/create"
-    cut = requests.post(url, data='{"name": "x', headers={"content-type": "application/json"}, timeout=10)
+    cut = requests.post(url, data='{"name": "x', headers={"content-type": "application/json"}, timeout=PATIENCE)
     assert (cut.status_code, cut.json()["error_code"]) == (400, "BAD_REQUEST")
-    form = requests.post(url, data={"name": "x"}, timeout=10)
+    form = requests.post(url, data={"name": "x"}, timeout=PATIENCE)
     assert form.status_code == 415 and "application/json" in form.json()["message"]
-    large = requests.post(url, data=b" " * (33 << 20), headers={"content-type": "application/json"}, timeout=60)
+    large = requests.post(url, data=b" " * (33 << 20), headers={"content-type": "application/json"}, timeout=PATIENCE)
     assert large.status_code == 413 and large.json()["error_code"] == "BAD_REQUEST"
-    deep = requests.post(url, data="[" * 100_000, headers={"content-type": "application/json"}, timeout=10)
+    deep = requests.post(url, data="[" * 100_000, headers={"content-type": "application/json"}, timeout=PATIENCE)
     assert deep.status_code == 400
 
 
 def test_who_is_refused_is_told_in_mlflows_form(server):
     path = server.url + "/api/2.0/mlflow/experiments/get?experiment_id=0"
-    key = requests.get(path, headers={"authorization": "Bearer no-such-key"}, timeout=10)
+    key = requests.get(path, headers={"authorization": "Bearer no-such-key"}, timeout=PATIENCE)
     assert (key.status_code, key.json()["error_code"]) == (401, "UNAUTHENTICATED"), key.text
-    host = requests.get(path, headers={"host": "elsewhere.example"}, timeout=10)
+    host = requests.get(path, headers={"host": "elsewhere.example"}, timeout=PATIENCE)
     assert (host.status_code, host.json()["error_code"]) == (403, "PERMISSION_DENIED"), host.text
 
 
@@ -317,12 +318,12 @@ def test_a_history_goes_by_time_and_its_latest_by_step(server, client, experimen
     paged, token = [], ""
     while token is not None:
         words = {"run_id": run_id, "metric_key": "loss", "max_results": 2, "page_token": token}
-        page = requests.get(f"{server.url}/api/2.0/mlflow/metrics/get-history", params=words, timeout=30).json()
+        page = requests.get(f"{server.url}/api/2.0/mlflow/metrics/get-history", params=words, timeout=PATIENCE).json()
         paged += [(p["step"], p["timestamp"]) for p in page["metrics"]]
         token = page.get("next_page_token")
     assert paged == by_time
     sampled = f"{server.url}/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval?run_ids={run_id}&metric_key=loss"
-    by_step = [p["step"] for p in requests.get(sampled, timeout=30).json()["metrics"]]
+    by_step = [p["step"] for p in requests.get(sampled, timeout=PATIENCE).json()["metrics"]]
     assert by_step == sorted(step for step, _ in late)
     assert client.get_run(run_id).data.metrics == {"loss": 0.9}, "the highest step is the latest"
 
@@ -348,7 +349,7 @@ def test_history_in_pages_in_bulk_and_thinned_out(server, client, experiment):
     url = server.url + "/ajax-api/2.0/mlflow/metrics/"
 
     def get(path, **words):
-        answer = requests.get(url + path, params=words, timeout=30)
+        answer = requests.get(url + path, params=words, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -368,7 +369,8 @@ def test_history_in_pages_in_bulk_and_thinned_out(server, client, experiment):
     assert len(sampled) == 200 and (first[0], first[-1]) == (0, 2_999) and first == sorted(first)
     part = get("get-history-bulk-interval", run_ids=runs[0], metric_key="m", start_step=10, end_step=12)["metrics"]
     assert [p["step"] for p in part] == [10, 11, 12]
-    assert requests.get(url + "get-history-bulk-interval?run_ids=a&metric_key=m&max_results=9999", timeout=9).status_code == 400
+    too_many = url + "get-history-bulk-interval?run_ids=a&metric_key=m&max_results=9999"
+    assert requests.get(too_many, timeout=PATIENCE).status_code == 400
 
 
 # searches
@@ -442,7 +444,7 @@ def test_runs_are_found_by_id_lists_and_ordered(client, searched):
 def test_a_filter_of_a_million_elements_is_refused(server, experiment):
     words = "run_id IN (" + ",".join(["'a'"] * 1_000_000) + ")"
     body = {"experiment_ids": [experiment], "filter": words}
-    answer = requests.post(server.url + "/api/2.0/mlflow/runs/search", json=body, timeout=30)
+    answer = requests.post(server.url + "/api/2.0/mlflow/runs/search", json=body, timeout=PATIENCE)
     assert answer.status_code == 400 and "filter string has more than" in answer.json()["message"]
 
 
@@ -477,7 +479,7 @@ def test_datasets_are_inputs_of_runs(server, client, experiment):
     assert found(f"dataset.digest IN ('{dataset.digest}')") == [active.info.run_id]
     assert found("dataset.name = 'other'") == []
     url = server.url + "/ajax-api/2.0/mlflow/experiments/search-datasets"
-    [summary] = requests.post(url, json={"experiment_ids": [experiment]}, timeout=10).json()["dataset_summaries"]
+    [summary] = requests.post(url, json={"experiment_ids": [experiment]}, timeout=PATIENCE).json()["dataset_summaries"]
     assert summary == {"experiment_id": experiment, "name": "flights", "digest": dataset.digest, "context": "training"}
 
 
@@ -519,7 +521,7 @@ def test_command_lines(server, client, experiment):
 
 def test_the_example_runs(server):
     example = os.path.join(os.path.dirname(__file__), "../../../examples/clients/mlflow_tracking.py")
-    done = subprocess.run([sys.executable, example, server.url], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, example, server.url], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "best" in done.stdout
 

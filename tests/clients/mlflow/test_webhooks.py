@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities.webhook import WebhookStatus
 from mlflow.exceptions import MlflowException
 
-from harness import Server
+from harness import Server, waited
 
 
 class Receiver:
@@ -46,11 +46,8 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def wait(self, count, seconds=20):
-        until = time.time() + seconds
-        while len(self.seen) < count and time.time() < until:
-            time.sleep(0.05)
-        assert len(self.seen) >= count, f"{len(self.seen)} of {count} came"
+    def wait(self, count):
+        waited(lambda: len(self.seen) >= count)
         return [json.loads(body) for _, body in self.seen]
 
     def all_signed_with(self, secret):
@@ -171,7 +168,6 @@ def test_what_waits_outlives_a_kill(tmp_path, receiver):
         with Server(tmp_path, "--allow-private-webhooks") as again:
             assert [event["data"]["name"] for event in receiver.wait(3)] == ["late"] * 3
             use(again).delete_webhook(hook.webhook_id)
-            server.process = again.process
 
 
 def serving(folder, *keys):

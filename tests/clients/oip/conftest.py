@@ -24,8 +24,11 @@ def platform(tmp_path_factory):
     (folder / "policies").mkdir()
     (folder / "policies/access.cedar").write_text(POLICIES.read_text() + FORBID)
     mainspring(folder, "apply", "--yes")
+    # before the server starts: it takes up later ones only after a moment
+    said = {name: mainspring(folder, "key", "create", name, "--role", "caller") for name in ["website", "blocked"]}
+    keys = {name: next(word for word in words.split() if word.startswith("ms_")) for name, words in said.items()}
     with Server(folder, "--grpc", "127.0.0.1:0") as server:
-        server.rows = rows
+        server.rows, server.keys = rows, keys
         yield server
 
 

@@ -1,7 +1,6 @@
 """Inference by Triton's client: the same numbers over every form and both ports."""
 
 import queue
-import time
 
 import grpc as plain
 import ml_dtypes
@@ -11,7 +10,7 @@ import tritonclient.grpc as over_grpc
 import tritonclient.http as over_http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from harness import mainspring
+from harness import PATIENCE, mainspring, waited
 
 PORTS = {"http": over_http, "grpc": over_grpc}
 
@@ -164,7 +163,7 @@ def test_requests_may_be_under_way_side_by_side(http, grpc, wide, late):
             "late", [tensor(over_grpc, "input", wide)], callback=lambda result, error: answers.put((result, error))
         )
     for _ in range(20):
-        result, error = answers.get(timeout=30)
+        result, error = answers.get(timeout=PATIENCE)
         assert error is None
         np.testing.assert_array_equal(result.as_numpy("prediction"), late)
 
@@ -181,15 +180,15 @@ def test_predictions_of_both_ports_are_in_the_log(platform, port, wide):
     outputs = [module.InferRequestedOutput("prediction_id")]
     identifiers = client.infer("late", [tensor(module, "input", wide[:2])], outputs=outputs).as_numpy("prediction_id")
     wanted = {identifier.decode() for identifier in identifiers}
-    for _ in range(50):
+
+    def logged():
         # the first predictions make the table
         if '"predictions.late"' in mainspring(platform.folder, "list", "tables", "--json"):
             query = "select prediction_id from predictions.late"
-            logged = mainspring(platform.folder, "query", query, "--json", "--limit", "100000")
-            if all(identifier in logged for identifier in wanted):
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"{wanted} were not logged")
+            ids = mainspring(platform.folder, "query", query, "--json", "--limit", "100000")
+            return all(identifier in ids for identifier in wanted)
+
+    waited(logged)
 
 
 class TestStream:

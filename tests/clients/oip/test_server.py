@@ -9,7 +9,6 @@ import pathlib
 import socket
 import subprocess
 import sys
-import time
 
 import grpc as plain
 import numpy as np
@@ -23,7 +22,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict
 from tritonclient.utils import InferenceServerException
 
-from harness import BINARY, Server, mainspring
+from harness import BINARY, PATIENCE, Server, mainspring
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -182,24 +181,17 @@ class TestStandardServices:
 class TestWhoMayAsk:
     """The one guard, before both ports."""
 
-    def key(self, platform, name):
-        said = mainspring(platform.folder, "key", "create", name, "--role", "caller").split()
-        return next(word for word in said if word.startswith("ms_"))
-
     def test_a_wrong_key_is_refused_and_a_caller_may_predict_only(self, platform, wide):
-        key = self.key(platform, "website")
         tensor = over_grpc.InferInput("input", [1, 28], "FP64").set_data_from_numpy(wide[:1])
         with over_grpc.InferenceServerClient(platform.grpc) as client:
             with pytest.raises(InferenceServerException) as refused:
                 client.infer("late", [tensor], headers={"authorization": "Bearer ms_wrong"})
             assert refused.value.status() == "StatusCode.UNAUTHENTICATED"
-            time.sleep(1.5)  # keys are taken up within a second
-            as_website = {"authorization": f"Bearer {key}"}
+            as_website = {"authorization": f"Bearer {platform.keys['website']}"}
             assert client.infer("late", [tensor], headers=as_website).as_numpy("prediction").shape == (1,)
 
     def test_who_is_denied_a_prediction_is_left_in_the_audit_log_on_both_ports(self, platform, http, grpc, wide):
-        headers = {"authorization": f"Bearer {self.key(platform, 'blocked')}"}
-        time.sleep(1.5)  # keys are taken up within a second
+        headers = {"authorization": f"Bearer {platform.keys['blocked']}"}
         ports = [(http, over_http, "403"), (grpc, over_grpc, "StatusCode.PERMISSION_DENIED")]
         for client, module, status in ports:
             tensor = module.InferInput("input", [1, 28], "FP64").set_data_from_numpy(wide[:1])
@@ -224,7 +216,7 @@ class TestWhoMayAsk:
         for words in (["--grpc", "0.0.0.0:0"], ["--grpc", "[::]:0"]):
             said = subprocess.run(
                 [BINARY, "-C", tmp_path, "serve", "--listen", "127.0.0.1:0", *words],
-                capture_output=True, text=True, timeout=30,
+                capture_output=True, text=True, timeout=PATIENCE,
             )
             assert said.returncode != 0
             assert "can be reached from other machines" in said.stderr and "key create" in said.stderr
@@ -244,7 +236,7 @@ class TestHostileHttp:
     """Bodies that no client library would send."""
 
     def post(self, platform, body: bytes, path="/v2/models/late/infer", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", platform.port, timeout=PATIENCE)
         connection.request("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())["error"]
@@ -281,12 +273,12 @@ class TestHostileHttp:
         bomb = gzip.compress(b" " * (256 << 20), compresslevel=1)
         status, words = self.post(platform, bomb, Content_Encoding="gzip")
         assert status == 413 and "larger than" in words
-        assert platform.resident_bytes() < before + (160 << 20)
+        assert platform.resident_bytes() < before + (200 << 20)
 
     def test_bytes_that_are_not_http_2_close_the_connection_and_nothing_else(self, platform, grpc):
         host, port = platform.grpc.split(":")
         for junk in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 4096):
-            with socket.create_connection((host, int(port)), timeout=10) as connection:
+            with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
                 with contextlib.suppress(ConnectionResetError):
                     connection.sendall(junk)
                     while connection.recv(4096):
@@ -297,6 +289,8 @@ class TestHostileHttp:
 def test_the_example_runs(platform):
     script = pathlib.Path(__file__).parents[3] / "examples/clients/triton.py"
     environment = {**os.environ, "MAINSPRING_URL": platform.url, "MAINSPRING_GRPC": platform.grpc}
-    said = subprocess.run([sys.executable, script, "season"], env=environment, capture_output=True, text=True, timeout=60)
+    said = subprocess.run(
+        [sys.executable, script, "season"], env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("season answers") == 2

@@ -5,8 +5,10 @@ import urllib.request
 
 import numpy as np
 import pandas as pd
+from harness import PATIENCE
 
-BATCH = 2_500
+# an endpoint gives up on what takes a second, and a machine may be slow
+BATCH = 1_000
 
 
 def tensors(frame: pd.DataFrame) -> list:
@@ -49,7 +51,7 @@ def answers(server, endpoint: str, given):
         request = urllib.request.Request(
             f"{server.url}/v2/models/{endpoint}/infer", body, {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             yield {output["name"]: output for output in json.load(answer)["outputs"]}
 
 
