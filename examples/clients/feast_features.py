@@ -1,8 +1,42 @@
 """The Feast SDK against Mainspring: push a row, read it back with its statuses. Takes the server's URL.
 
-    mainspring -C project import feast feature_repo && mainspring -C project apply
-    mainspring -C project serve &
+    mainspring -C project apply && mainspring -C project serve &
     python feast_features.py http://127.0.0.1:7878
+
+The project is what `mainspring -C project import feast REPO` makes of a repository with the objects below, or
+these files:
+
+    # project/mainspring.yaml
+    project: rides
+
+    # project/sources/driver_stats_pushed.yaml
+    source: driver_stats_pushed
+    push: [driver-stats-push]
+    columns:
+      - {name: driver_id, type: int64, nullable: false}
+      - {name: event_timestamp, type: timestamp, nullable: false}
+      - {name: created, type: timestamp}
+      - {name: conv_rate, type: float64}
+      - {name: trips, type: int64}
+      - {name: area, type: string}
+      - {name: active, type: bool}
+      - {name: joined, type: timestamp}
+    event_time: event_timestamp
+
+    # project/features/driver_stats.yaml
+    entity: driver
+    keys: [{name: driver_id, type: int64}]
+    ---
+    feature_view: driver_stats
+    entity: driver
+    sql: |
+      select driver_id, event_timestamp, coalesce(created, pushed_at) as written_at, conv_rate, trips, area, active,
+        joined
+      from driver_stats_pushed
+    event_time: event_timestamp
+    written_at: written_at
+    ttl: 24h
+    features: {conv_rate: "", trips: "", area: "", active: "", joined: ""}
 """
 
 import datetime

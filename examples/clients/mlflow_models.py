@@ -1,6 +1,6 @@
 """Logs a model, registers it, calls it champion and loads it back. The server's address is the one argument.
 
-    mainspring -C /tmp/models serve &
+    mkdir -p /tmp/models && mainspring -C /tmp/models serve &
     pip install mlflow scikit-learn
     python examples/clients/mlflow_models.py http://127.0.0.1:7878
 """
