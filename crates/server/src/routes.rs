@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::handler::Handler;
 use axum::http::{Method, Request, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -49,11 +50,11 @@ fn router(app: App, served: Served) -> Router {
         .merge(faces::oip::repository_router(app.clone()))
         .merge(faces::predict::router(served).method_not_allowed_fallback(other_method))
         .merge(faces::mlflow::router(app.clone()))
-        .merge(faces::feast::router(app))
+        .merge(faces::feast::router(app.clone()))
         .merge(slow)
         .route("/health", get(|| async { "OK" }))
         .merge(assets)
-        .fallback(unknown)
+        .fallback_service(console::nowhere.with_state(app))
 }
 
 /// What the faces of inference are given: the engine, the policy as it is at each request, and the audit log.
@@ -86,10 +87,6 @@ async fn other_method(method: Method, uri: Uri) -> impl IntoResponse {
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{} is not answered at {}; the header `allow` says what is", method, uri.path()),
     )
-}
-
-async fn unknown(uri: Uri) -> impl IntoResponse {
-    Problem::not_found(format!("there is nothing at {}; the API is under /api/v1/ and the console at /", uri.path()))
 }
 
 /// Answers requests until told to stop; those under way are answered still.

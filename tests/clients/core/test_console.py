@@ -1,9 +1,13 @@
 """The console in a real browser: every page opens, nothing complains, the main numbers are there."""
 
+import contextlib
 import re
 import urllib.request
 
 import pytest
+from playwright.sync_api import TimeoutError
+
+from harness import PATIENCE, waited
 
 PAGES = ["/", "/tables", "/features", "/runs", "/models", "/endpoints", "/workflows", "/monitors", "/audit", "/api"]
 
@@ -11,6 +15,7 @@ PAGES = ["/", "/tables", "/features", "/runs", "/models", "/endpoints", "/workfl
 @pytest.fixture
 def page(browser):
     context = browser.new_context(viewport={"width": 1360, "height": 900})
+    context.set_default_timeout(PATIENCE * 1_000)
     page = context.new_page()
     page.complaints = []
     page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
@@ -41,10 +46,12 @@ def test_every_link_of_every_page_leads_somewhere(platform, page):
         if path in seen:
             continue
         seen.add(path)
-        answer = page.goto(platform.url + path)
+        answer = page.request.get(platform.url + path)
         assert answer.status == 200, path
+        # a file that runs logged is a download, and no page
         if not answer.headers["content-type"].startswith("text/html"):
             continue
+        page.goto(platform.url + path)
         links = page.eval_on_selector_all("main a[href^='/'], nav a[href^='/']", "all => all.map(a => a.getAttribute('href'))")
         # one of a kind is enough: /runs/ID stands for all runs
         kinds = {re.sub(r"[0-9a-f-]{12,}|\d+", "*", link) for link in seen}
@@ -55,12 +62,42 @@ def test_every_link_of_every_page_leads_somewhere(platform, page):
     assert len(seen) > len(PAGES)
 
 
+@pytest.mark.parametrize("path", [*PAGES, "/models/arrival_delay", "/endpoints/arrival_delay", "/monitors/arrival_delay"])
+def test_no_page_is_wider_than_a_telephone(platform, page, path):
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(platform.url + path, wait_until="networkidle")
+
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("#theme").is_visible()
+
+
+def test_a_browser_is_told_on_a_page_that_nothing_is_there(platform, page):
+    answer = page.goto(platform.url + "/nowhere")
+    assert (answer.status, page.locator("h1").inner_text()) == (404, "Not here")
+    page.goto(platform.url + "/models/nothing")
+    assert page.locator(".crumbs a").inner_text() == "Models", "a way back"
+
+    other = page.request.get(platform.url + "/nowhere", headers={"accept": "*/*"})
+    assert (other.status, other.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_the_theme_that_was_chosen_is_there_before_anything_is_drawn(platform, page):
+    page.goto(platform.url + "/monitors/arrival_delay", wait_until="networkidle")
+    for theme in ("dark", "light"):
+        page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
+        page.add_init_script("""new MutationObserver((_, observer) => {
+            if (document.body) { window.themeAtBody = document.documentElement.dataset.theme; observer.disconnect(); }
+        }).observe(document, { childList: true, subtree: true })""")
+        page.reload(wait_until="networkidle")
+        assert page.evaluate("window.themeAtBody") == theme
+
+
 def test_the_overview_shows_the_numbers_of_the_run(platform, page):
     page.goto(platform.url + "/", wait_until="networkidle")
 
     text = page.locator("main").inner_text()
 
-    assert grouped(platform.report["predictions"]["made"]) in text
+    assert grouped(platform.made) in text
 
 
 def test_tables_show_profile_and_quarantine(platform, page):
@@ -87,16 +124,22 @@ def test_charts_are_drawn_and_each_has_its_table(platform, page):
 
     charts = page.locator("[data-chart]").count()
     assert charts >= 1
-    assert page.locator("[data-chart] svg.main-svg").count() >= charts
+    page.locator("[data-chart] svg.main-svg").nth(charts - 1).wait_for(state="attached")
     assert page.locator("figure details table").count() >= charts
 
 
 def test_keys_lead_through_the_pages(platform, page):
     page.goto(platform.url + "/", wait_until="networkidle")
 
-    page.keyboard.press("g")
-    page.keyboard.press("m")
-    page.wait_for_url("**/models")
+    def leads_to_the_models():
+        # the second key counts for a moment only
+        page.keyboard.press("g")
+        page.keyboard.press("m")
+        with contextlib.suppress(TimeoutError):
+            page.wait_for_url("**/models", timeout=5_000)
+            return True
+
+    waited(leads_to_the_models)
 
     page.keyboard.press("t")
     assert page.evaluate("document.documentElement.dataset.theme") in {"light", "dark"}
@@ -151,7 +194,7 @@ def test_the_page_of_a_clients_run_shows_what_was_logged(platform, page):
     mlflow("runs/set-tag", {"run_id": run, "key": "team", "value": "blue"})
     path = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{run}/artifacts/plots/words.txt"
     sent = urllib.request.Request(platform.url + path, b"whoo", method="PUT")
-    urllib.request.urlopen(sent, timeout=30).read()
+    urllib.request.urlopen(sent, timeout=PATIENCE).read()
 
     page.goto(f"{platform.url}/runs?experiment={experiment}", wait_until="networkidle")
     listed = page.locator("main").inner_text()
@@ -197,3 +240,70 @@ def test_metrics_that_are_no_finite_numbers_are_shown_wherever_runs_are(platform
     assert times_shown(f"/runs?experiment={experiment}") == [1, 1]
     assert times_shown(f"/runs?experiment={experiment}&compare={','.join(runs)}") == [2, 2], "beside each other too"
     assert page.complaints == []
+
+
+def test_runs_are_compared_by_name_within_their_experiment(platform, page):
+    def mlflow(call, body):
+        return platform.post(f"/api/2.0/mlflow/{call}", body)
+
+    experiment, at = mlflow("experiments/create", {"name": "owls compared"})["experiment_id"], 1_790_000_000_000
+
+    def started(name, tags=()):
+        body = {"experiment_id": experiment, "run_name": name, "start_time": at, "tags": list(tags)}
+        return mlflow("runs/create", body)["run"]["info"]["run_id"]
+
+    parent = started("grid")
+    shallow, deep = (started(name, [{"key": "mlflow.parentRunId", "value": parent}]) for name in ("shallow", "deep"))
+    for run, score in [(shallow, 0.5), (deep, 0.25)]:
+        for step in range(11):
+            metrics = [{"key": "train/loss", "value": score / (step + 1), "timestamp": at, "step": step}]
+            if step % 5 == 0:
+                metrics.append({"key": "validation/loss", "value": score / (step + 1), "timestamp": at, "step": step})
+            mlflow("runs/log-batch", {"run_id": run, "metrics": metrics})
+    mlflow("runs/log-metric", {"run_id": deep, "key": "tiny", "value": 1e-9, "timestamp": at})
+    mlflow("runs/log-parameter", {"run_id": deep, "key": "note", "value": "x" * 400})
+
+    page.goto(f"{platform.url}/runs?experiment={experiment}", wait_until="networkidle")
+    names = page.locator("#runs tbody tr td:nth-child(2)").all_inner_texts()
+    assert [name.removeprefix("↳").strip() for name in names][0] == "grid", "before those that it started"
+    compare = page.get_by_role("button", name="Compare the chosen runs")
+    assert compare.is_disabled()
+    for run in (shallow, deep):
+        page.locator(f"input[value='{run}']").check()
+    compare.click()
+    page.wait_for_url("**/runs?*compare=*")
+
+    assert f"experiment={experiment}" in page.url
+    assert page.locator("input[name=compare]:checked").count() == 2
+    headings = page.locator("section thead").first.inner_text()
+    assert "shallow" in headings and "deep" in headings
+    text = page.locator("section").first.inner_text()
+    assert "1.00e-9" in text, "a small number is no zero"
+    hidden = "all => all.map(sheet => sheet.scrollWidth - sheet.clientWidth)"
+    assert max(page.eval_on_selector_all("section .sheet", hidden)) <= 0, "long values are broken"
+    assert page.complaints == []
+
+    page.goto(f"{platform.url}/runs/{deep}", wait_until="networkidle")
+    page.locator("[data-chart] svg.main-svg .scatterlayer").first.wait_for(state="attached")
+    drawn = page.eval_on_selector_all("[data-chart] .scatterlayer path.js-line", "all => all.map(a => a.getAttribute('d').length)")
+    assert len(drawn) == 2 and min(drawn) > 10, "also what was measured at each fifth step"
+    page.goto(f"{platform.url}/runs/{parent}", wait_until="networkidle")
+    assert {"shallow", "deep"} <= {link.strip() for link in page.locator("#runs a").all_inner_texts()}
+
+
+def test_sorting_puts_what_is_missing_last_both_ways(platform, page):
+    experiment = platform.post("/api/2.0/mlflow/experiments/create", {"name": "owls sorted"})["experiment_id"]
+    for name, value in [("a", 0.5), ("b", None), ("c", 2.0), ("d", 10.0)]:
+        body = {"experiment_id": experiment, "run_name": name, "start_time": 1_790_000_000_000}
+        run = platform.post("/api/2.0/mlflow/runs/create", body)["run"]["info"]["run_id"]
+        if value is not None:
+            metric = {"run_id": run, "key": "score", "value": value, "timestamp": 1_790_000_000_000}
+            platform.post("/api/2.0/mlflow/runs/log-metric", metric)
+    page.goto(f"{platform.url}/runs?experiment={experiment}", wait_until="networkidle")
+
+    def sorted_by_score():
+        page.get_by_role("columnheader", name="score").click()
+        return "".join(page.locator("#runs tbody tr td:nth-child(2)").all_inner_texts())
+
+    assert sorted_by_score() == "acdb"
+    assert sorted_by_score() == "dcab"

@@ -8,7 +8,7 @@ use super::page::{Cell, Figure, Heading, Table};
 /// A line, or bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// A line.
+    /// A line, also over what is missing: of what is measured now and then, the measurements are joined.
     Line,
     /// A line with points.
     Points,
@@ -119,6 +119,12 @@ impl Chart {
         self
     }
 
+    /// Bars of one place stand before each other: the later ones are parts of the first.
+    pub fn overlaid(mut self) -> Self {
+        self.layout.insert("barmode".into(), "overlay".into());
+        self
+    }
+
     /// Settings of an axis.
     pub fn axis(mut self, axis: &str, settings: Value) -> Self {
         let known = self.layout.entry(axis).or_insert_with(|| json!({}));
@@ -171,8 +177,11 @@ impl Chart {
 }
 
 fn trace(series: &Series, x: &[&Value]) -> Value {
+    let is_alone = series.values.iter().flatten().count() == 1;
     let mut trace = match series.mark {
-        Mark::Line => json!({"type": "scatter", "mode": "lines", "line": {"width": 2}}),
+        // a line of one value would not be seen
+        Mark::Line if is_alone => json!({"type": "scatter", "mode": "markers"}),
+        Mark::Line => json!({"type": "scatter", "mode": "lines", "line": {"width": 2}, "connectgaps": true}),
         Mark::Points => json!({"type": "scatter", "mode": "lines+markers", "line": {"width": 2}}),
         Mark::Bars => json!({"type": "bar", "opacity": 0.75}),
         Mark::Across => json!({"type": "bar", "opacity": 0.75, "orientation": "h"}),
@@ -219,6 +228,18 @@ mod tests {
         assert_eq!(figure.table.rows.len(), 2);
         assert!(figure.table.rows.iter().all(|row| row.len() == 3));
         assert!(matches!(figure.table.rows[1][1], Cell::Empty));
+    }
+
+    #[test]
+    fn what_is_measured_now_and_then_is_seen() {
+        let chart = Chart::new("c", "Loss").numbers("step", [0.0, 1.0, 2.0]);
+        let chart = chart.series(Series::new("train", Mark::Line, [Some(0.3), None, Some(0.1)]));
+        let chart = chart.series(Series::new("test", Mark::Line, [None, Some(0.2), None]));
+
+        let read: Value = serde_json::from_str(&chart.figure().spec).unwrap();
+
+        assert_eq!((&read["data"][0]["mode"], &read["data"][0]["connectgaps"]), (&json!("lines"), &json!(true)));
+        assert_eq!(read["data"][1]["mode"], "markers");
     }
 
     #[test]

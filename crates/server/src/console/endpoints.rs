@@ -4,6 +4,7 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, header};
 
 use super::chart::{Chart, Mark, Series};
+use super::models::in_address;
 use super::page::{Block, Cell, Page, Table, Tile, Tone};
 use super::visit::{Shown, Visit};
 use super::words;
@@ -32,7 +33,7 @@ fn endpoints_table(endpoints: &[EndpointView]) -> Table {
         vec![
             Cell::link(format!("/endpoints/{}", endpoint.endpoint), &endpoint.endpoint),
             Cell::text(&endpoint.description),
-            Cell::link(format!("/models/{}", endpoint.model), &endpoint.model),
+            Cell::link(format!("/models/{}", in_address(&endpoint.model)), &endpoint.model),
             Cell::tag(Tone::Plain, &endpoint.alias),
             live(endpoint),
             Cell::count(endpoint.predictions),
@@ -60,12 +61,14 @@ pub async fn one(visit: Visit, Path(name): Path<String>, headers: HeaderMap) -> 
     visit.may("endpoint.read", "endpoint", &name).await?;
     let endpoint = visit.seen(views::endpoint(&visit.look, &name).await)?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:7878").to_owned();
-    let has_model = visit.look.project.models.contains_key(&endpoint.view.model);
-    visit.show(page(&endpoint, &host, has_model))
+    let is_declared = visit.look.project.models.contains_key(&endpoint.view.model);
+    visit.show(page(&endpoint, &host, is_declared))
 }
 
-fn page(detail: &EndpointDetail, host: &str, has_model: bool) -> Page {
+fn page(detail: &EndpointDetail, host: &str, is_declared: bool) -> Page {
     let view = &detail.view;
+    // what answers is there, declared or registered
+    let has_page = is_declared || view.version.is_some();
     let mut page = Page::new(&view.endpoint, view.description.trim()).under("Endpoints", "/endpoints");
     let version = match view.version {
         Some(version) => {
@@ -76,7 +79,7 @@ fn page(detail: &EndpointDetail, host: &str, has_model: bool) -> Page {
             .mark(Tone::Bad, "not live"),
     };
     let mut tiles = vec![
-        if has_model { version.to(format!("/models/{}", view.model)) } else { version },
+        if has_page { version.to(format!("/models/{}", in_address(&view.model))) } else { version },
         Tile::new("Logged", words::count(view.predictions), "each with features, version, latency and caller")
             .unit("predictions"),
     ];
@@ -102,7 +105,7 @@ fn page(detail: &EndpointDetail, host: &str, has_model: bool) -> Page {
         vec![
             Cell::Code(field.name.clone()),
             Cell::Soft(field.data_type.to_string()),
-            Cell::maybe(detail.example.get(&field.name), Cell::json),
+            Cell::maybe(detail.example.get(&field.name), |value| Cell::Code(value.to_string())),
         ]
     });
     let fields = Table::new(&["field", "type", "for example"]).rows(fields).or_else("It takes no fields");
@@ -140,6 +143,7 @@ fn traffic(detail: &EndpointDetail) -> Vec<super::page::Figure> {
             .x("time (UTC)", times())
             .series(Series::new("predictions", Mark::Bars, buckets.iter().map(|bucket| count(bucket.predictions))))
             .series(Series::new("degraded", Mark::Bars, buckets.iter().map(|bucket| count(bucket.degraded))))
+            .overlaid()
             .axis("xaxis", serde_json::json!({"type": "date"}))
             .figure(),
         Chart::new("latency", "Latency")
@@ -155,8 +159,15 @@ fn traffic(detail: &EndpointDetail) -> Vec<super::page::Figure> {
                 Mark::Points,
                 buckets.iter().map(|bucket| millis(bucket.latency_p99_us)),
             ))
-            .axis("xaxis", serde_json::json!({"type": "date"}))
+            .axis("xaxis", points_axis(detail))
             .axis("yaxis", serde_json::json!({"rangemode": "tozero", "title": {"text": "ms"}}))
             .figure(),
     ]
+}
+
+/// The time along points. Of one alone Plotly would show a thousandth of a second: it gets a bucket on each side.
+fn points_axis(detail: &EndpointDetail) -> serde_json::Value {
+    let [bucket] = detail.traffic.as_slice() else { return serde_json::json!({"type": "date"}) };
+    let (at, width) = (bucket.at.as_millisecond(), detail.bucket_seconds.saturating_mul(1_000));
+    serde_json::json!({"type": "date", "range": [at.saturating_sub(width), at.saturating_add(width)]})
 }

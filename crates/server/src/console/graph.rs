@@ -11,6 +11,8 @@ use super::words;
 use crate::views::Lineage;
 
 const NODE: (f64, f64) = (150.0, 38.0);
+/// As many characters of a name as a node has room for.
+const CHARACTERS: usize = 20;
 const GAP: (f64, f64) = (34.0, 12.0);
 /// Larger graphs are cut: nobody reads them.
 const NODES_MAX: usize = 120;
@@ -152,17 +154,29 @@ pub fn draw(lineage: &Lineage, link: impl Fn(&str) -> Option<String>) -> Picture
         };
     }
     Picture(format!(
-        r#"<svg class="graph" viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" aria-label="Lineage">{drawn}</svg>"#
+        r#"<svg class="graph" viewBox="0 0 {width} {height}" style="--width:{width}px" role="img" aria-label="Lineage">{drawn}</svg>"#
     ))
 }
 
 /// A name that fits a node: files, jobs and the datasets of others by their last part, runs by the end of their identifier.
 fn short(kind: &str, name: &str) -> String {
     match kind {
-        "file" | "dataset" | "job" => words::cut(name.rsplit('/').next().unwrap_or(name), 22),
+        "file" | "dataset" | "job" => words::cut(name.rsplit('/').next().unwrap_or(name), CHARACTERS),
         "run" => format!("…{}", name.chars().skip(name.chars().count().saturating_sub(8)).collect::<String>()),
-        "table" => words::cut(name.split_once('.').map_or(name, |(_, table)| table), 22),
-        _ => words::cut(name, 22),
+        "table" => cut_before_version(name.split_once('.').map_or(name, |(_, table)| table)),
+        "commit" => words::cut(name, 13),
+        _ => cut_before_version(name),
+    }
+}
+
+/// A name that is cut to fit a node, but keeps its version.
+fn cut_before_version(name: &str) -> String {
+    match name.rsplit_once('@') {
+        Some((stem, version)) => {
+            let room = CHARACTERS.saturating_sub(version.chars().count() + 1);
+            format!("{}@{version}", words::cut(stem, room))
+        }
+        None => words::cut(name, CHARACTERS),
     }
 }
 
@@ -215,6 +229,14 @@ mod tests {
         assert_eq!(drawn.matches("<a href=\"/models/m\">").count(), 1);
         assert_eq!(drawn.matches("<path").count(), 1);
         assert!(!drawn.contains("<b>"));
+    }
+
+    #[test]
+    fn names_fit_their_nodes_and_keep_their_version() {
+        assert_eq!(short("model", "owl nests in boxes (LightGBM)@12"), "owl nests in box…@12");
+        assert_eq!(short("table", "features.carrier_departures@0"), "carrier_departures@0");
+        assert_eq!(short("commit", "481967735257115c20902a1f425afea2a694edbc"), "481967735257…");
+        assert_eq!(short("file", "data/2026/a.csv"), "a.csv");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod features;
 mod graph;
 mod models;
 mod monitors;
+mod nowhere;
 mod overview;
 mod page;
 mod picture;
@@ -26,6 +27,8 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::app::App;
+
+pub(crate) use nowhere::show as nowhere;
 
 /// The routes.
 pub fn router() -> Router<App> {

@@ -101,7 +101,7 @@ impl Places {
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A name in an address: clients name models as they like.
-fn in_address(name: &str) -> String {
+pub fn in_address(name: &str) -> String {
     utf8_percent_encode(name, &RESERVED).to_string()
 }
 
@@ -129,10 +129,15 @@ pub fn page(detail: &ModelDetail, places: &Places, may_promote: bool) -> Page {
             Tile::new("Champion", "none", "no version has met its gates and been promoted").mark(Tone::Warn, "not live")
         }
     };
+    // the version whose metrics the model shows
+    let shown =
+        view.champion.and_then(|champion| detail.all_versions.iter().find(|one| one.version.version == champion));
+    let is_logged = shown.or(detail.all_versions.first()).is_some_and(|shown| shown.version.logged.is_some());
+    let measured_on = if is_logged { "as its client logged it" } else { "on the test rows" };
     let mut tiles = vec![champion];
     for metric in ["auc", "log_loss", "accuracy", "rmse"] {
         if let Some(value) = view.metrics.get(metric) {
-            tiles.push(Tile::new(words::metric_name(metric), words::decimal(*value, 3), "on the test rows"));
+            tiles.push(Tile::new(words::metric_name(metric), words::decimal(*value, 3), measured_on));
         }
     }
     tiles.truncate(4);
@@ -145,7 +150,14 @@ pub fn page(detail: &ModelDetail, places: &Places, may_promote: bool) -> Page {
             "Served by",
             Cell::Many(detail.endpoints.iter().map(|name| Cell::link(format!("/endpoints/{name}"), name)).collect()),
         ),
-        ("Inputs", Cell::Text(words::several(detail.inputs.len() as u64, "input", "inputs"))),
+        (
+            "Inputs",
+            match detail.inputs.len() {
+                // declared nowhere: a client registered the model
+                0 => Cell::Empty,
+                inputs => Cell::Text(words::several(inputs as u64, "input", "inputs")),
+            },
+        ),
         ("Logged as", logged(newest.and_then(|newest| newest.version.logged.as_ref()))),
         (
             "Learned from",

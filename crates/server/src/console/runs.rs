@@ -7,6 +7,7 @@ use mainspring_registry::{Confusion, Evaluation, Importance, Origin, Run, RunSta
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::chart::{Chart, Mark, Series};
+use super::models::in_address;
 use super::page::{Block, Cell, Figure, Heading, Page, Table, Tile, Tone};
 use super::visit::{Shown, Visit};
 use super::words;
@@ -16,10 +17,12 @@ use crate::views::{self, ExperimentSeen, RunAround, RunDetail, RunView};
 const RUNS_SHOWN: usize = 200;
 /// The most runs that are compared.
 const COMPARED_MAX: usize = 6;
+/// The longest name of a run, and value of a parameter, where runs stand beside each other.
+const BESIDE_CHARACTERS: usize = 40;
 /// The most inputs whose importance is drawn.
 const INPUTS_SHOWN: usize = 14;
 /// The most metrics that the list of runs shows, so that it stays within a screen.
-const METRICS_LISTED: usize = 6;
+const METRICS_LISTED: usize = 5;
 /// The most metrics of a client's run that stand out; all of them are in its table.
 const TILES_SHOWN: usize = 4;
 /// The longest value of a label that is shown whole: some hold whole documents.
@@ -39,6 +42,7 @@ pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Shown {
     };
     let key = of.as_ref().map(|experiment| experiment.key.as_str());
     let runs = visit.seen(views::runs(&visit.look, key, &views::Page::first(RUNS_SHOWN)).await)?;
+    let runs = under_their_parents(runs);
     let mut page = match &of {
         Some(experiment) => {
             Page::new(&experiment.name, "The runs of one experiment, the newest first").under("Runs", "/runs")
@@ -57,11 +61,19 @@ pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Shown {
     if compared.len() > 1 {
         page = comparison(page, &compared);
     }
-    let keys: BTreeSet<&str> = runs.iter().map(|run| run.run.experiment.as_str()).collect();
+    if compared.len() == COMPARED_MAX {
+        page = page.with(Block::Note(format!("At most {COMPARED_MAX} runs are compared at once")));
+    }
+    // those of one experiment need not name it
+    let named = runs.iter().filter(|_| of.is_none());
+    let keys: BTreeSet<&str> = named.map(|run| run.run.experiment.as_str()).collect();
     let experiments = keys.into_iter().map(|key| (key.to_owned(), views::experiment(&visit.look, key)));
     let experiments: BTreeMap<String, ExperimentSeen> = experiments.collect();
     let heading = if of.is_some() { "Its runs" } else { "All runs" };
-    let page = page.section(heading, Block::Table(runs_table(&runs, &experiments)));
+    let mut page = page.section(heading, Block::Table(runs_table(&runs, &experiments)));
+    if runs.len() == RUNS_SHOWN {
+        page = page.with(Block::Note(format!("These are the newest {RUNS_SHOWN}; /api/v1/runs lists all")));
+    }
     visit.show(page)
 }
 
@@ -95,27 +107,52 @@ fn chosen(query: &str) -> Vec<String> {
     ids
 }
 
-/// All runs, each with its name and what was measured of it.
+/// Runs in their order, but those that another one started right behind that one, as far as both are listed.
+fn under_their_parents(runs: Vec<RunView>) -> Vec<RunView> {
+    let listed: BTreeSet<String> = runs.iter().map(|view| view.run.id.clone()).collect();
+    let mut nested: BTreeMap<String, Vec<RunView>> = BTreeMap::new();
+    let mut waiting = vec![];
+    for view in runs.into_iter().rev() {
+        match view.run.parent.clone().filter(|parent| listed.contains(parent)) {
+            Some(parent) => nested.entry(parent).or_default().push(view),
+            None => waiting.push(view),
+        }
+    }
+    let mut ordered = vec![];
+    while let Some(view) = waiting.pop() {
+        waiting.extend(nested.remove(&view.run.id).unwrap_or_default());
+        ordered.push(view);
+    }
+    // those that name each other
+    ordered.extend(nested.into_values().flatten());
+    ordered
+}
+
+/// Runs, each with its name and what was measured of it, and with its experiment where experiments are given.
 pub fn runs_table(runs: &[RunView], experiments: &BTreeMap<String, ExperimentSeen>) -> Table {
     let named = listed_metrics(runs);
     let heading = |name: &str, is_number| Heading { name: name.into(), is_number };
-    let mut headings = vec![heading("", false), heading("run", false), heading("experiment", false)];
-    headings.extend([heading("status", false), heading("version", true)]);
+    let has_versions = runs.iter().any(|view| view.run.version.is_some());
+    let mut headings = vec![heading("", false), heading("run", false)];
+    headings.extend((!experiments.is_empty()).then(|| heading("experiment", false)));
+    headings.push(heading("status", false));
+    headings.extend(has_versions.then(|| heading("version", true)));
     headings.extend(named.iter().map(|metric| heading(&words::metric_name(metric), true)));
     headings.extend([heading("started", false), heading("took", true), heading("by", false)]);
     let rows = runs.iter().map(|view| {
         let run = &view.run;
-        let experiment = experiments.get(&run.experiment).map_or_else(
-            || Cell::text(&run.experiment),
-            |seen| Cell::link(experiment_href(seen), words::cut(&seen.name, 40)),
-        );
-        let mut cells = vec![
-            Cell::Check("compare", run.id.clone()),
-            Cell::link(format!("/runs/{}", run.id), words::cut(&called(run), 40)),
-            experiment,
-            status(run.status),
-            Cell::maybe(run.version, Cell::count),
-        ];
+        let link = Cell::link(format!("/runs/{}", run.id), words::cut(&called(run), BESIDE_CHARACTERS));
+        let name = match &run.parent {
+            Some(_) => Cell::Many(vec![Cell::Soft("↳".into()), link]),
+            None => link,
+        };
+        let mut cells = vec![Cell::Check("compare", run.id.clone()), name];
+        cells.extend((!experiments.is_empty()).then(|| match experiments.get(&run.experiment) {
+            Some(seen) => Cell::link(experiment_href(seen), words::cut(&seen.name, BESIDE_CHARACTERS)),
+            None => Cell::text(&run.experiment),
+        }));
+        cells.push(status(run.status));
+        cells.extend(has_versions.then(|| Cell::maybe(run.version, Cell::count)));
         cells.extend(named.iter().map(|metric| Cell::maybe(view.last(metric), |value| measured(metric, value))));
         cells.extend([
             Cell::Time(run.started_at),
@@ -127,7 +164,9 @@ pub fn runs_table(runs: &[RunView], experiments: &BTreeMap<String, ExperimentSee
     let form = (runs.len() > 1).then_some(("/runs", "Compare the chosen runs"));
     Table { headings, form, ..Table::new(&[]) }
         .rows(rows)
-        .or_else("Nothing was trained yet: `mainspring run` trains the declared models")
+        .or_else(
+            "No run yet: `mainspring run` trains the declared models, and MLflow's clients log here with this address as their tracking URI",
+        )
         .filtered("runs")
 }
 
@@ -178,51 +217,68 @@ fn status(status: RunStatus) -> Cell {
 
 /// Runs side by side: what differs first.
 pub fn comparison(page: Page, runs: &[RunDetail]) -> Page {
-    let headings = || {
-        let name = Heading { name: String::new(), is_number: false };
-        let runs = runs.iter().map(|run| Heading { name: short(&run.view.run.id), is_number: true });
-        std::iter::once(name).chain(runs).collect::<Vec<_>>()
+    let names = called_apart(runs);
+    let headings = |is_number| {
+        let names = names.iter().map(|name| Heading { name: name.clone(), is_number });
+        std::iter::once(Heading { name: String::new(), is_number: false }).chain(names).collect::<Vec<_>>()
     };
+    let links = runs.iter().map(|run| Cell::link(format!("/runs/{}", run.view.run.id), short(&run.view.run.id)));
+    let links: Vec<Cell> = std::iter::once(Cell::Soft("run".into())).chain(links).collect();
     let metrics: BTreeSet<&str> = runs.iter().flat_map(|run| run.view.measured()).collect();
     let metrics = metrics.into_iter().map(|metric| {
-        let cells = runs.iter().map(|run| Cell::maybe(run.view.last(metric), decimal));
-        std::iter::once(Cell::text(words::metric_name(metric))).chain(cells).collect()
+        let cells = runs.iter().map(|run| Cell::maybe(run.view.last(metric), |value| measured(metric, value)));
+        std::iter::once(Cell::Code(metric.to_owned())).chain(cells).collect::<Vec<_>>()
     });
     let params: BTreeSet<&String> = runs.iter().flat_map(|run| run.view.run.params.keys()).collect();
     let params = params.into_iter().map(|param| {
         let values: Vec<Option<&String>> = runs.iter().map(|run| run.view.run.params.get(param)).collect();
         let differs = values.windows(2).any(|pair| pair.first() != pair.last());
-        let cells = values.iter().map(|value| match value {
-            Some(value) if differs => Cell::tag(Tone::Warn, *value),
-            Some(value) => Cell::text(*value),
+        let cells = values.iter().map(|value| match value.map(|value| words::cut(value, BESIDE_CHARACTERS)) {
+            Some(value) if differs => Cell::tag(Tone::Warn, value),
+            Some(value) => Cell::text(value),
             None => Cell::Empty,
         });
-        std::iter::once(Cell::Code(param.clone())).chain(cells).collect()
+        (differs, std::iter::once(Cell::Code(param.clone())).chain(cells).collect::<Vec<_>>())
     });
+    let (different, alike): (Vec<_>, Vec<_>) = params.partition(|(differs, _)| *differs);
+    let params = different.into_iter().chain(alike).map(|(_, cells)| cells);
     let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.curves.iter().map(|curve| &curve.key)).collect();
     let figures = keys.into_iter().enumerate().map(|(number, key)| {
-        let curves = runs.iter().map(|run| {
+        let curves = runs.iter().zip(&names).map(|(run, name)| {
             let curve = run.curves.iter().find(|curve| curve.key == *key);
-            (short(&run.view.run.id), curve.map(|curve| curve.points.clone()).unwrap_or_default())
+            (name.clone(), curve.map(|curve| curve.points.clone()).unwrap_or_default())
         });
         curves_figure(format!("compared-{number}"), &words::metric_name(key), &curves.collect::<Vec<_>>())
     });
-    let table = |rows: Vec<Vec<Cell>>| Table { headings: headings(), ..Table::new(&[]) }.rows(rows);
+    let figures: Vec<Figure> = figures.collect();
+    let metrics = Table { headings: headings(true), ..Table::new(&[]) }.rows(std::iter::once(links).chain(metrics));
+    let params = Table { headings: headings(false), ..Table::new(&[]) }.rows(params).or_else("None were set");
     page.with(Block::Beside(vec![
-        ("Metrics compared".into(), Block::Table(table(metrics.collect()))),
-        ("Parameters compared".into(), Block::Table(table(params.collect()))),
+        ("Metrics compared".into(), Block::Table(metrics)),
+        ("Parameters compared".into(), Block::Table(params)),
     ]))
-    .charts("Curves compared", figures.collect())
+    .charts("Curves compared", figures)
 }
 
-/// A name with iterations and values.
+/// What runs are called beside each other: by name, and where several have one name by the end of their identifier.
+fn called_apart(runs: &[RunDetail]) -> Vec<String> {
+    let names: Vec<String> = runs.iter().map(|run| words::cut(&called(&run.view.run), BESIDE_CHARACTERS)).collect();
+    let is_shared = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    let apart = names.iter().zip(runs).map(|(name, run)| match is_shared(name) {
+        true => short(&run.view.run.id),
+        false => name.clone(),
+    });
+    apart.collect()
+}
+
+/// A name with steps and values.
 type NamedCurve = (String, Vec<(i64, f64)>);
 
-/// Curves over iterations in one chart.
+/// Curves over steps in one chart.
 fn curves_figure(id: String, title: &str, curves: &[NamedCurve]) -> Figure {
     let steps: BTreeSet<i64> = curves.iter().flat_map(|(_, points)| points.iter().map(|(step, _)| *step)).collect();
     let x = steps.iter().map(|step| (serde_json::json!(step), Cell::Text(step.to_string())));
-    let mut chart = Chart::new(id, title).small().x("iteration", x);
+    let mut chart = Chart::new(id, title).small().x("step", x);
     for (name, points) in curves {
         let known: BTreeMap<i64, f64> = points.iter().copied().collect();
         chart = chart.series(Series::new(name, Mark::Line, steps.iter().map(|step| known.get(step).copied())));
@@ -275,6 +331,9 @@ pub fn page(detail: &RunDetail, around: &RunAround, tables: &BTreeSet<String>) -
     }
     page = page.with(Block::Beside(parts));
     page = page.charts("Learning", curves_by_metric(detail));
+    if !around.nested.is_empty() {
+        page = page.section("Runs it started", Block::Table(runs_table(&around.nested, &BTreeMap::new())));
+    }
     if !around.datasets.is_empty() {
         page = page.section("Datasets it read", Block::Table(datasets_table(around)));
     }
@@ -348,6 +407,12 @@ fn facts(detail: &RunDetail, around: &RunAround, tables: &BTreeSet<String>) -> B
     let is_clients = run.origin == Origin::Client;
     if !is_clients {
         facts.push(("Version", version));
+    }
+    if !around.registered.is_empty() {
+        let link = |(model, version): &(String, u64)| {
+            Cell::link(format!("/models/{}", in_address(model)), format!("{model} {version}"))
+        };
+        facts.push(("Registered as", Cell::Many(around.registered.iter().map(link).collect())));
     }
     facts.push(("By", Cell::text(run.by.to_string())));
     if let Some(user) = &run.user {
@@ -581,6 +646,47 @@ mod tests {
         assert_eq!(chosen("compare=a%2Cb"), ["a", "b"]);
         assert!(chosen("").is_empty() && chosen("compare=").is_empty());
         assert_eq!(chosen("compare=1,2,3,4,5,6,7,8,9").len(), COMPARED_MAX);
+    }
+
+    /// A run of a client, by its identifier, its name and who started it.
+    fn run(id: &str, name: &str, parent: Option<&str>) -> RunView {
+        let document = serde_json::json!({
+            "id": id, "experiment": "1", "name": name, "origin": "client", "model": null, "parent": parent,
+            "status": "succeeded", "params": { "zeta": id, "seed": "7" }, "tags": {},
+            "by": { "kind": "user", "name": "local" },
+            "started_at": "2026-11-27T01:00:00Z", "ended_at": null, "commit": null,
+            "environment": mainspring_registry::Environment::current(),
+            "metrics": { "rows": 1_234_567.0, "tiny": 1e-9 }, "version": null, "error": null,
+        });
+        serde_json::from_value::<Run>(document).unwrap().into()
+    }
+
+    #[test]
+    fn runs_stand_behind_the_run_that_started_them() {
+        let runs =
+            [("e", None), ("d", Some("a")), ("c", Some("b")), ("b", Some("a")), ("a", None), ("z", Some("gone"))];
+        let runs = runs.map(|(id, parent)| run(id, "", parent));
+
+        let ordered = under_their_parents(runs.into());
+
+        assert_eq!(ordered.iter().map(|view| view.run.id.as_str()).collect::<Vec<_>>(), ["e", "a", "d", "b", "c", "z"]);
+        let circle = under_their_parents(vec![run("x", "", Some("y")), run("y", "", Some("x"))]);
+        assert_eq!(circle.len(), 2, "none is lost");
+    }
+
+    #[test]
+    fn compared_runs_go_by_name_where_that_tells_them_apart() {
+        let detail = |view| RunDetail { view, curves: vec![], evaluation: None };
+        let runs = [run("1", "shallow", None), run("2", "deep", None), run("3", "deep", None)].map(detail);
+
+        assert_eq!(called_apart(&runs), ["shallow", "…2", "…3"]);
+
+        let text = comparison(Page::new("", ""), &runs).blocks[0].to_string();
+        for there in ["shallow", "/runs/3", "1,234,567<", "1.00e-9"] {
+            assert!(text.contains(there), "{there:?} is not in\n{text}");
+        }
+        let place = |param: &str| text.find(param).unwrap();
+        assert!(place("<code>zeta</code>") < place("<code>seed</code>"), "what differs comes first");
     }
 
     #[test]

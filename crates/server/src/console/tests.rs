@@ -95,6 +95,8 @@ fn the_page_of_a_clients_run_shows_all_that_was_logged() {
         "by": { "kind": "user", "name": "local" },
     }))
     .unwrap();
+    let mut started = clients_run();
+    started.name = Some("deeper-owl".into());
     let around = RunAround {
         experiment: clients_experiment(),
         files: vec![("plots/roc curve.png".into(), 2_048)],
@@ -103,6 +105,8 @@ fn the_page_of_a_clients_run_shows_all_that_was_logged() {
         datasets: vec![(input, None)],
         models_read: vec![],
         models_made: vec![(model, 3)],
+        registered: vec![("owl/tree".into(), 12)],
+        nested: vec![started.into()],
     };
     let curves = vec![Curve { key: "my_score".into(), points: vec![(1, 0.5), (12, 0.4567)] }];
     let detail = RunDetail { view: diverged_run(), curves, evaluation: None };
@@ -132,6 +136,9 @@ fn the_page_of_a_clients_run_shows_all_that_was_logged() {
         "owl-train",
         "training",
         "owl-tree",
+        r#"<a href="/models/owl%2Ftree">owl/tree 12</a>"#,
+        "Runs it started",
+        "deeper-owl",
     ] {
         assert!(text.contains(there), "{there:?} is not in\n{text}");
     }

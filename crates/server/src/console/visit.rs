@@ -94,7 +94,8 @@ impl Visit {
         }
     }
 
-    fn fail(&self, problem: Problem) -> Failure {
+    /// The page that says why there is no other.
+    pub fn fail(&self, problem: Problem) -> Failure {
         let title = match problem.status {
             StatusCode::NOT_FOUND => "Not here",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -104,7 +105,11 @@ impl Visit {
             Some(trace) => format!("{}. The server's log has more under {trace}.", problem.detail),
             None => problem.detail.clone(),
         };
-        let page = Page::new(title, lead).with(Block::Note("Press g and o for the overview.".into()));
+        let mut page = Page::new(title, lead).with(Block::Note("Press g and o for the overview.".into()));
+        // what is gone was below a page that may say what is there
+        if let Some(above) = self.frame.pages.iter().find(|page| page.current) {
+            page = page.under(above.name, above.href);
+        }
         let document = Document { frame: self.frame.clone(), page };
         Failure { problem, page: document.render().ok() }
     }

@@ -89,11 +89,18 @@ pub fn span(seconds: f64) -> String {
             format!("{} ms", decimal(millis, if millis < 10.0 { 1 } else { 0 }))
         }
         _ if seconds < 60.0 => format!("{} s", decimal(seconds, 1)),
-        _ if seconds < 3_600.0 => format!("{} min {} s", (seconds / 60.0).floor(), (seconds % 60.0).floor()),
-        _ if seconds < 86_400.0 => {
-            format!("{} h {} min", (seconds / 3_600.0).floor(), (seconds % 3_600.0 / 60.0).floor())
-        }
-        _ => format!("{} d {} h", (seconds / 86_400.0).floor(), (seconds % 86_400.0 / 3_600.0).floor()),
+        _ if seconds < 3_600.0 => whole_and_rest(seconds, (60.0, "min"), (1.0, "s")),
+        _ if seconds < 86_400.0 => whole_and_rest(seconds, (3_600.0, "h"), (60.0, "min")),
+        _ => whole_and_rest(seconds, (86_400.0, "d"), (3_600.0, "h")),
+    }
+}
+
+/// A span in a greater unit and a lesser one, each with its seconds; in the greater alone when nothing is left.
+fn whole_and_rest(seconds: f64, greater: (f64, &str), lesser: (f64, &str)) -> String {
+    let whole = format!("{} {}", (seconds / greater.0).floor(), greater.1);
+    match (seconds % greater.0 / lesser.0).floor() {
+        0.0 => whole,
+        rest => format!("{whole} {rest} {}", lesser.1),
     }
 }
 
@@ -187,6 +194,7 @@ mod tests {
         assert_eq!(span(6.24), "6.2 s");
         assert_eq!(span(200.0), "3 min 20 s");
         assert_eq!(span(7_500.0), "2 h 5 min");
+        assert_eq!([300.0, 3_600.0, 172_800.5].map(span), ["5 min", "1 h", "2 d"]);
         assert_eq!(share(0.5), "50%");
         assert_eq!(share(0.012), "1.2%");
     }

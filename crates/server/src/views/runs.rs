@@ -18,8 +18,10 @@ const CURVE_POINTS_MAX: usize = 1_000;
 const FILES_MAX: usize = 200;
 /// Folders that are looked into for them: each is one question to the store.
 const FOLDERS_MAX: usize = 40;
-/// Datasets and logged models of a run that are looked up.
+/// Datasets, logged models and versions of a run that are looked up.
 const LOOKED_UP_MAX: usize = 50;
+/// Newest runs of an experiment among which those are looked for that a run started: as many as a list of runs shows.
+const NESTED_AMONG: usize = 200;
 
 /// A training run, as lists show it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -159,7 +161,7 @@ pub async fn experiment_asked(look: &Look, asked: &str) -> Result<ExperimentSeen
     }
 }
 
-/// What lies around a run that a client tracked: its experiment, its files, what it read and what it made.
+/// What lies around a run that a client tracked: its experiment, its files, the runs it started, what it read and made.
 #[derive(Debug, Clone)]
 pub struct RunAround {
     /// Its experiment.
@@ -176,6 +178,10 @@ pub struct RunAround {
     pub models_read: Vec<LoggedModel>,
     /// The logged models it made, each with its step.
     pub models_made: Vec<(LoggedModel, i64)>,
+    /// The versions that were registered of it, each with its model.
+    pub registered: Vec<(String, u64)>,
+    /// The runs it started, the newest first.
+    pub nested: Vec<RunView>,
 }
 
 /// What lies around a run.
@@ -191,6 +197,8 @@ pub async fn run_around(look: &Look, run: &Run) -> Result<RunAround> {
         datasets: vec![],
         models_read: vec![],
         models_made: vec![],
+        registered: vec![],
+        nested: vec![],
     };
     if run.origin != Origin::Client {
         return Ok(around);
@@ -208,6 +216,9 @@ pub async fn run_around(look: &Look, run: &Run) -> Result<RunAround> {
     for output in run.model_outputs.iter().take(LOOKED_UP_MAX) {
         around.models_made.extend(logged_model(look, &output.model_id).await?.map(|model| (model, output.step)));
     }
+    around.registered = registered(look, &run.id).await?;
+    around.nested = runs(look, Some(&run.experiment), &Page::first(NESTED_AMONG)).await?;
+    around.nested.retain(|view| view.run.parent.as_ref() == Some(&run.id));
     match look.registry.run_folder(&run.id).await? {
         Some(root) => add_files(look, &root, &mut around).await?,
         None => around.elsewhere = Some(look.registry.run_artifact_uri(&run.id).await?),
@@ -222,6 +233,22 @@ async fn logged_model(look: &Look, id: &str) -> Result<Option<LoggedModel>> {
         Err(RegistryError::NoLoggedModel(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The versions that were registered of a run and are there still.
+async fn registered(look: &Look, run: &str) -> Result<Vec<(String, u64)>> {
+    let mut registered = vec![];
+    for edge in look.catalog.edges_from(&format!("run:{run}")).await?.into_iter().take(LOOKED_UP_MAX) {
+        let node = edge.to.strip_prefix("model:").and_then(|node| node.rsplit_once('@'));
+        let Some((model, number)) = node else { continue };
+        let Ok(number) = number.parse() else { continue };
+        match look.registry.version(model, number).await {
+            Ok(version) => registered.push((version.model, version.version)),
+            Err(RegistryError::NoModel(_) | RegistryError::NoVersion { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(registered)
 }
 
 /// Lists files folder by folder, those nearest to the root first.
