@@ -20,7 +20,7 @@ use mainspring_serve::Error;
 use tower::Service;
 
 use crate::app::App;
-use crate::faces::{BODY_BYTES_MAX, Served, mlflow, oip, predict, read_body};
+use crate::faces::{BODY_BYTES_MAX, Served, feast, mlflow, oip, predict, read_body};
 use crate::http::{Caller, Problem, admit, secured};
 
 /// What answers the requests of the port. Clones share it.
@@ -61,8 +61,10 @@ impl Parts {
         }
         let principal = match admit(&self.app, request.headers(), peer) {
             Ok(principal) => principal,
-            // MLflow's client reads errors in its own form alone
+            // the clients of these faces read errors in their own form alone
             Err(refused) if mlflow::has_path(request.uri().path()) => return secured(mlflow::refused(refused)),
+            Err(refused) if oip::has_path(request.uri().path()) => return secured(oip::refused(refused)),
+            Err(refused) if feast::has_path(request.uri().path()) => return secured(feast::refused(refused)),
             Err(refused) => return secured(refused.into_response()),
         };
         let (parts, body) = request.into_parts();

@@ -6,6 +6,7 @@ import feast.errors
 import pandas as pd
 import pytest
 import requests
+from feast import FeatureStore
 
 from harness import PATIENCE
 
@@ -162,14 +163,25 @@ def test_materialize_of_what_is_not_there(served):
     assert post(served, "/materialize-incremental", {"end_ts": "2026-01-01", "version": "v2"}).status_code == 501
 
 
-def test_without_permission(rides, served):
-    answer = requests.post(
-        f"{served.url}/push",
-        json={"push_source_name": "driver-stats-push", "df": ROW},
-        headers={"authorization": "Bearer nobody"},
-        timeout=PATIENCE,
-    )
-    assert answer.status_code in (401, 403)
+def test_who_is_not_let_in_is_told_in_feasts_form(served):
+    body = {"push_source_name": "driver-stats-push", "df": ROW}
+    for path in ["/push", "/get-online-features", "/search"]:
+        answer = post(served, path, body, headers={"authorization": "Bearer nobody"})
+        assert feast_error(answer, 401)["class"] == "FeastPermissionError"
+        assert answer.headers["www-authenticate"] == "Bearer"
+    answer = post(served, "/push", body, headers={"host": "elsewhere.example"})
+    assert feast_error(answer, 403)["class"] == "FeastPermissionError"
+
+
+def test_sdk_with_a_wrong_key_raises_an_error_that_says_so(rides, served, monkeypatch, caplog):
+    repo = rides.folder / "remote-with-a-wrong-key"
+    auth = "auth: {type: oidc, token_env_var: MAINSPRING_KEY}"
+    rides.configure(repo, f"online_store: {{type: remote, path: {served.url}}}\n{auth}")
+    monkeypatch.setenv("MAINSPRING_KEY", "ms_wrong")
+    store = FeatureStore(repo_path=str(repo))
+    with pytest.raises(feast.errors.FeastPermissionError, match="key"):
+        store.get_online_features(features=FEATURES, entity_rows=[{"driver_id": 1001}])
+    assert "Invalid error detail" not in caplog.text
 
 
 def test_frame_of_pandas_without_rows_writes_nothing(store):

@@ -84,6 +84,24 @@ def test_names_that_no_model_can_have(client, name):
     refused("INVALID_PARAMETER_VALUE", client.create_registered_model, name)
 
 
+def test_prompts_are_not_there_and_nothing_of_one_stays(server, client):
+    said = refused("NOT_IMPLEMENTED", client.register_prompt, "greeting", "Hello {{name}}")
+    assert "Prompts" in said
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_registered_model, "greeting")
+    assert client.search_prompts() == []
+    refused("RESOURCE_DOES_NOT_EXIST", client.load_prompt, "greeting", version=1)
+    assert client.load_prompt("greeting", version=1, allow_missing=True) is None
+
+    client.create_registered_model("no_prompt")
+    tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
+    version = {"name": "no_prompt", "source": "dummy-source", "tags": tags}
+    answer = requests.post(f"{server.url}/api/2.0/mlflow/model-versions/create", json=version, timeout=PATIENCE)
+    assert (answer.status_code, answer.json()["error_code"]) == (501, "NOT_IMPLEMENTED"), answer.text
+    assert "Prompts" in answer.json()["message"]
+    assert client.get_registered_model("no_prompt").latest_versions == []
+    client.delete_registered_model("no_prompt")
+
+
 def test_versions_are_numbered_described_tagged_staged_and_deleted(server, client):
     client.create_registered_model("v")
     versions = [version_of(client, "v", tags={"n": str(n)}, description=f"number {n}") for n in range(3)]

@@ -171,11 +171,24 @@ class TestStandardServices:
             [answer] = list(call(iter([reflection_pb2.ServerReflectionRequest(list_services="")])))
             assert SERVICE in {service.name for service in answer.list_services_response.service}
 
-    def test_a_method_that_is_not_there_is_unimplemented(self, channel):
-        call = channel.unary_unary(f"/{SERVICE}/ModelExplain", request_serializer=bytes, response_deserializer=bytes)
+    @pytest.mark.parametrize("method", [f"/{SERVICE}/ModelExplain", "/nothing.Of/That"])
+    def test_a_method_that_is_not_there_is_unimplemented_and_named(self, channel, method):
+        call = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
         with pytest.raises(plain.RpcError) as refused:
             call(b"")
         assert refused.value.code() == plain.StatusCode.UNIMPLEMENTED
+        assert refused.value.details().startswith(f"{method} is not served here"), refused.value.details()
+
+    def test_what_is_left_out_is_named_to_its_client(self, grpc):
+        for ask, method in [
+            (grpc.get_system_shared_memory_status, "SystemSharedMemoryStatus"),
+            (grpc.get_cuda_shared_memory_status, "CudaSharedMemoryStatus"),
+            (grpc.get_trace_settings, "TraceSetting"),
+            (grpc.get_log_settings, "LogSettings"),
+        ]:
+            with pytest.raises(InferenceServerException, match=f"/{SERVICE}/{method} is not served here") as refused:
+                ask()
+            assert refused.value.status() == "StatusCode.UNIMPLEMENTED"
 
 
 class TestWhoMayAsk:
@@ -189,6 +202,13 @@ class TestWhoMayAsk:
             assert refused.value.status() == "StatusCode.UNAUTHENTICATED"
             as_website = {"authorization": f"Bearer {platform.keys['website']}"}
             assert client.infer("late", [tensor], headers=as_website).as_numpy("prediction").shape == (1,)
+
+    def test_a_wrong_key_is_refused_over_http_in_words_that_the_client_reads(self, http):
+        for ask in [http.get_server_metadata, lambda headers: http.get_model_metadata("late", headers=headers)]:
+            with pytest.raises(InferenceServerException) as refused:
+                ask(headers={"authorization": "Bearer ms_wrong"})
+            assert refused.value.status() == "401"
+            assert "key" in refused.value.message() and "decoding" not in refused.value.message()
 
     def test_who_is_denied_a_prediction_is_left_in_the_audit_log_on_both_ports(self, platform, http, grpc, wide):
         headers = {"authorization": f"Bearer {platform.keys['blocked']}"}

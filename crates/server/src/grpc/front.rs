@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, Request, Response, header};
+use axum::http::{HeaderMap, Request, Response, Uri, header};
 use futures::FutureExt;
 use hyper::body::Incoming;
 use mainspring_catalog::Principal;
 use mainspring_govern::Unauthenticated;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::Service;
 
 use crate::app::App;
@@ -30,6 +30,11 @@ const OPEN_TO_ALL: &str = "/grpc.health.v1.Health/";
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// The header in which a caller says how long it waits.
 const TIMEOUT: &str = "grpc-timeout";
+/// The headers of an answer that is nothing but an error: its code and its words.
+const STATUS: &str = "grpc-status";
+const MESSAGE: &str = "grpc-message";
+/// Longer paths are cut: a message is for a person, and clients take headers of a few kilobytes.
+const SHOWN_CHARS: usize = 200;
 
 /// What answers the calls of the port. Clones share it.
 #[derive(Clone)]
@@ -81,8 +86,9 @@ impl Parts {
     }
 
     async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        let asked = request.uri().clone();
         let answered: Result<_, Infallible> = self.router.clone().call(request).await;
-        answered.unwrap_or_else(|never| match never {}).map(Body::new)
+        named_if_unknown(answered.unwrap_or_else(|never| match never {}).map(Body::new), &asked)
     }
 
     fn admit(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Principal, Status> {
@@ -92,6 +98,22 @@ impl Parts {
             _ => Status::unauthenticated(error.to_string()),
         })
     }
+}
+
+/// An answer. The router and the generated services say of a method that they do not have nothing but a code; that gets words
+/// which name the method.
+fn named_if_unknown(answered: Response<Body>, asked: &Uri) -> Response<Body> {
+    let headers = answered.headers();
+    let code = headers.get(STATUS).map(|code| Code::from_bytes(code.as_bytes()));
+    if code != Some(Code::Unimplemented) || headers.contains_key(MESSAGE) {
+        return answered;
+    }
+    let path: String = asked.path().chars().take(SHOWN_CHARS).collect();
+    let words = format!(
+        "{path} is not served here; this port has the Open Inference Protocol (without shared memory, tracing and log \
+         settings), Arrow Flight SQL, health and reflection"
+    );
+    Status::unimplemented(words).into_http()
 }
 
 /// How long a call may take: as long as its caller waits, at most [`ANSWER_MAX`]. What is not of gRPC's form, up to eight
@@ -120,6 +142,28 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_method_that_is_not_there_is_named_and_other_answers_stay() {
+        let asked = Uri::from_static("/inference.GRPCInferenceService/SystemSharedMemoryStatus");
+        let said = |status: Status| {
+            let answered = named_if_unknown(status.into_http(), &asked);
+            let status = Status::from_header_map(answered.headers()).unwrap();
+            (status.code(), status.message().to_owned())
+        };
+
+        let (code, words) = said(Status::unimplemented(""));
+        assert_eq!(code, Code::Unimplemented);
+        assert!(words.starts_with(&format!("{} is not served here", asked.path())), "{words}");
+
+        assert_eq!(said(Status::unimplemented("no writing")), (Code::Unimplemented, "no writing".to_owned()));
+        assert_eq!(said(Status::not_found("")), (Code::NotFound, String::new()));
+        assert!(named_if_unknown(Response::new(Body::empty()), &asked).headers().is_empty());
+
+        let long = Uri::try_from(format!("/{}", "a".repeat(9_000))).unwrap();
+        let answered = named_if_unknown(Status::unimplemented("").into_http(), &long);
+        assert!(answered.headers()[MESSAGE].len() < 1_000);
+    }
 
     #[test]
     fn a_caller_says_how_long_it_waits_and_never_longer_than_others_do() {

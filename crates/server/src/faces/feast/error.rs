@@ -2,7 +2,7 @@
 //! of JSON in JSON for an error that the SDK raises again by its class, and plain text for the rest.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mainspring_features::Error as FeatureError;
 use mainspring_govern::Denied;
@@ -11,6 +11,9 @@ use serde_json::Value;
 
 /// The class of Feast's error for a push to a source that is not there: 422, where its others of that kind are 404.
 const PUSH_SOURCE_NOT_FOUND: &str = "PushSourceNotFoundException";
+
+/// The class of Feast's error for a caller who may not, or did not say who they are.
+const PERMISSION_ERROR: &str = "FeastPermissionError";
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -84,16 +87,19 @@ impl Refused {
 
 impl From<Denied> for Refused {
     fn from(denied: Denied) -> Self {
-        let class = "FeastPermissionError";
-        Self::Feast { status: StatusCode::FORBIDDEN, class, message: denied.to_string() }
+        Self::Feast { status: StatusCode::FORBIDDEN, class: PERMISSION_ERROR, message: denied.to_string() }
     }
 }
 
 impl From<crate::http::Problem> for Refused {
     fn from(problem: crate::http::Problem) -> Self {
         match problem.status {
-            StatusCode::FORBIDDEN => {
-                Self::Feast { status: problem.status, class: "FeastPermissionError", message: problem.detail }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Self::Feast { status: problem.status, class: PERMISSION_ERROR, message: problem.detail }
+            }
+            // Feast has no class for it: the one of which all others are
+            StatusCode::TOO_MANY_REQUESTS => {
+                Self::Feast { status: problem.status, class: "FeastError", message: problem.detail }
             }
             StatusCode::SERVICE_UNAVAILABLE => Self::Later(problem.status, problem.detail),
             status if status.is_server_error() => Self::Internal(problem.detail),
@@ -141,7 +147,11 @@ impl IntoResponse for Refused {
             }
             Self::Feast { status, class, message } => {
                 let inner = serde_json::json!({ "module": "feast.errors", "class": class, "message": message });
-                (status, Json(inner.to_string())).into_response()
+                let mut response = (status, Json(inner.to_string())).into_response();
+                if status == StatusCode::UNAUTHORIZED {
+                    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                }
+                response
             }
             Self::TooLarge { most } => {
                 let message = format!("the body is larger than the {most} bytes allowed; send it in parts");
@@ -150,6 +160,35 @@ impl IntoResponse for Refused {
             Self::NotImplemented(message) => (StatusCode::NOT_IMPLEMENTED, Json(message)).into_response(),
             Self::Later(status, message) => (status, Json(message)).into_response(),
             Self::Internal(message) => (StatusCode::INTERNAL_SERVER_ERROR, Json(message)).into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Problem;
+
+    #[tokio::test]
+    async fn who_is_not_let_in_is_told_by_an_error_that_the_sdk_raises() {
+        let too_many = Problem::of(StatusCode::TOO_MANY_REQUESTS, "it was tried too often");
+        for (problem, class) in [
+            (Problem::unauthenticated("there is no such key"), "FeastPermissionError"),
+            (Problem::forbidden("this host is not served"), "FeastPermissionError"),
+            (too_many, "FeastError"),
+        ] {
+            let (status, message) = (problem.status, problem.detail.clone());
+
+            let response = Refused::from(problem).into_response();
+
+            assert_eq!(response.status(), status);
+            let asks_for_a_key = response.headers().contains_key(header::WWW_AUTHENTICATE);
+            assert_eq!(asks_for_a_key, status == StatusCode::UNAUTHORIZED);
+            let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+            let text: String = serde_json::from_slice(&body).unwrap();
+            let inner: Value = serde_json::from_str(&text).unwrap();
+            let expected = serde_json::json!({ "module": "feast.errors", "class": class, "message": message });
+            assert_eq!(inner, expected);
         }
     }
 }

@@ -25,7 +25,7 @@ use axum::{Extension, routing::MethodRouter};
 use jiff::Timestamp;
 
 use crate::app::{App, Layers};
-use crate::http::Caller;
+use crate::http::{Caller, Problem};
 use body::JsonBody;
 use error::Refused;
 use shape::Shapes;
@@ -73,6 +73,27 @@ pub fn router(app: App) -> Router {
         .route("/retrieve-online-documents", gone())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(face)
+}
+
+/// Whether a path is of this face.
+#[must_use]
+pub fn has_path(path: &str) -> bool {
+    matches!(
+        path,
+        "/get-online-features"
+            | "/push"
+            | "/write-to-online-store"
+            | "/materialize"
+            | "/materialize-incremental"
+            | "/search"
+            | "/retrieve-online-documents"
+    )
+}
+
+/// A refusal from before this face was reached, in its form.
+#[must_use]
+pub fn refused(problem: Problem) -> Response {
+    Refused::from(problem).into_response()
 }
 
 /// Answers `POST /get-online-features`.

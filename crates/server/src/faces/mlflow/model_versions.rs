@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::UnderBothPrefixes;
 use super::error::{Refused, Result};
 use super::extract::Fields;
-use super::registered_models::{page, pairs, tag, tags};
+use super::registered_models::{page, pairs, refuse_prompt, tag, tags};
 use super::registry_search::{Page, search_versions};
 use crate::app::App;
 use crate::http::Caller;
@@ -45,6 +45,7 @@ async fn create(State(app): State<App>, Extension(caller): Extension<Caller>, fi
         run_link: text("run_link")?,
     };
     caller.may(&app, "model.register", "model", &new.model).await?;
+    refuse_prompt(&new.tags)?;
     let version = app.registry.register_logged(new, &caller.principal).await?;
     answer(&app, &version).await
 }

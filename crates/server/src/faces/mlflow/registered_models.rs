@@ -9,10 +9,10 @@ use mainspring_registry::{Alias, ModelVersion, RegisteredModel, Registry, Versio
 use serde_json::{Value, json};
 
 use super::UnderBothPrefixes;
-use super::error::{Refused, Result};
+use super::error::{Code, Refused, Result};
 use super::extract::Fields;
 use super::model_versions::{version_json, version_number};
-use super::registry_search::{Page, search_models};
+use super::registry_search::{IS_PROMPT, Page, search_models};
 use crate::app::App;
 use crate::http::Caller;
 
@@ -44,6 +44,7 @@ async fn create(State(app): State<App>, Extension(caller): Extension<Caller>, fi
     caller.may(&app, "model.create", "model", name).await?;
     let description = fields.text("description")?.unwrap_or_default();
     let tags = tags(&fields)?;
+    refuse_prompt(&tags)?;
     let model = app.registry.create_model(name, description, tags, &caller.principal).await?;
     answer(&app.registry, model).await
 }
@@ -229,6 +230,16 @@ pub(super) fn tags(fields: &Fields) -> Result<BTreeMap<String, String>> {
         check_tag(key, value)?;
     }
     Ok(pairs.into_iter().collect())
+}
+
+/// Refuses to register what its labels make a prompt, or a version of one.
+pub(super) fn refuse_prompt(tags: &BTreeMap<String, String>) -> Result<()> {
+    let is_prompt = tags.get(IS_PROMPT).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if is_prompt {
+        let words = format!("Prompts (tag '{IS_PROMPT}') are a part of MLflow that Mainspring does not have.");
+        return Err(Refused::new(Code::NotImplemented, words));
+    }
+    Ok(())
 }
 
 /// The label of a request.

@@ -10,8 +10,8 @@ use super::error::{Refused, Result};
 use super::filter::{Clause, Comparison, Relation, parse, parse_order};
 use super::token;
 
-/// Prompts are kept as models with this label; they are left out unless asked for.
-const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
+/// MLflow keeps prompts as models with this label; searches leave them out unless asked for.
+pub(super) const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
 
 /// A page of a search.
 pub(super) struct Page<T> {

@@ -29,7 +29,23 @@ mod tensor;
 mod tests;
 mod wire;
 
+use axum::response::{IntoResponse, Response};
+
+use crate::http::Problem;
+
 pub(crate) use grpc::{DEFINITION, INFER as INFER_CALL, SERVICE, infer_at_once as infer_call_at_once, service};
 pub use repository::repository_router;
 pub use routes::router;
 pub(crate) use routes::{INFER, infer_at_once};
+
+/// Whether a path is of this face.
+#[must_use]
+pub fn has_path(path: &str) -> bool {
+    path == "/v2" || path.starts_with("/v2/")
+}
+
+/// A refusal from before this face was reached, in its form.
+#[must_use]
+pub fn refused(problem: Problem) -> Response {
+    error::Refused::from(problem).into_response()
+}
