@@ -43,6 +43,18 @@ async fn an_endpoint_that_was_asked_for_is_taken_away_and_its_versions_stay() {
 }
 
 #[test]
+fn who_deploys_a_model_without_versions_is_told_how_one_comes() {
+    let project = Project::empty();
+
+    let refused = project.say(&["deploy", "churn"]);
+
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    for words in ["no version of a model `churn`", "MLflow's client", "`mainspring register churn FILE`"] {
+        assert!(refused.err.contains(words), "{words}: {}", refused.err);
+    }
+}
+
+#[test]
 fn an_endpoint_that_is_declared_goes_with_its_file_and_an_apply() {
     let project = Project::template();
 

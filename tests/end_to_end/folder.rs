@@ -449,6 +449,27 @@ fn every_listing_is_json_when_asked() {
 }
 
 #[test]
+fn the_configuration_has_what_environment_and_flags_tell_a_server() {
+    let project = Project::template();
+    let config = |words: &[&str]| -> Value {
+        let mut command = binary();
+        command.arg("-C").arg(project.path()).args(["config", "--json"]).args(words);
+        command.env("MAINSPRING_LISTEN", "127.0.0.1:27896").env("MAINSPRING_GRPC", "127.0.0.1:27900");
+        serde_json::from_slice(&command.output().unwrap().stdout).unwrap()
+    };
+
+    let from_environment = config(&[]);
+    let flagged = config(&["--listen", "127.0.0.1:27897", "--allow-private-webhooks"]);
+
+    assert_eq!(from_environment["listen"], "127.0.0.1:27896");
+    assert_eq!(from_environment["grpc"], "127.0.0.1:27900");
+    assert_eq!(from_environment["allow_private_webhooks"], false);
+    assert_eq!(flagged["listen"], "127.0.0.1:27897", "a flag goes before the environment");
+    assert_eq!(flagged["grpc"], "127.0.0.1:27900");
+    assert_eq!(flagged["allow_private_webhooks"], true);
+}
+
+#[test]
 fn the_key_of_secrets_is_taken_from_the_environment_and_never_shown() {
     let project = Project::template();
     let config = |key: &str| {

@@ -12,6 +12,21 @@ fn with_tables() -> Project {
 }
 
 #[test]
+fn who_asks_for_the_records_of_the_platform_is_told_where_they_are() {
+    let project = Project::applied();
+
+    for (sql, words) in [
+        ("select * from platform.runs", "`platform` is there only over Flight SQL"),
+        ("select * from nowhere.runs", "tables are made by `mainspring run`"),
+    ] {
+        let refused = project.say(&["query", sql]);
+
+        assert_eq!(refused.code, 1, "{sql}: {}", refused.out);
+        assert!(refused.err.contains(words), "{sql}: {}", refused.err);
+    }
+}
+
+#[test]
 fn tables_and_columns_are_shown_and_a_name_means_what_it_means_in_a_query() {
     let project = with_tables();
 

@@ -9,7 +9,7 @@ use mainspring_govern::{Authorizer, SECRETS_KEY, Vault};
 use mainspring_spec::{Project, QueryLimits, Target};
 use serde::{Serialize, Serializer};
 
-use crate::args::{self, Cli};
+use crate::args::{self, Cli, ServeArgs};
 use crate::output::Failure;
 
 /// The folder inside a project that holds everything the program knows.
@@ -199,6 +199,15 @@ pub struct Config {
     pub lineage: Option<Destination>,
     /// How much one query by a client may bring.
     pub query: QueryLimits,
+}
+
+impl Config {
+    /// Takes over what a server is told by its flags and the environment.
+    pub fn take(&mut self, told: &ServeArgs) {
+        self.listen = told.listen.unwrap_or(self.listen);
+        self.grpc = told.grpc.or(self.grpc);
+        self.allow_private_webhooks |= told.allow_private_webhooks;
+    }
 }
 
 /// The keys that the environment names.

@@ -75,7 +75,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Audit(verb) => verbs::audit(&place, verb).await,
         Verb::Key(verb) => verbs::key(&place, verb).await,
         Verb::Maintain(args) => verbs::maintain(&place, args).await,
-        Verb::Config(listing) => verbs::config(&place, listing),
+        Verb::Config(args) => verbs::config(&place, &args),
         Verb::Schema(args) => verbs::schema(args),
         Verb::Demo(args) => demo::run(&place, args).await,
         Verb::Completions { shell } => {

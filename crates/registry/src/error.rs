@@ -9,7 +9,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such model.
-    #[error("no version of a model `{0}` is registered; train it with `mainspring run {0}`")]
+    #[error(
+        "no version of a model `{0}` is registered; if the project declares it, `mainspring run {0}` trains one; if not, log and register one with MLflow's client, or a model file with `mainspring register {0} FILE`"
+    )]
     NoModel(String),
     /// There is no such version.
     #[error("model `{model}` has no version {version}; it has {have}")]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueHint};
 
 use super::{
-    ApplyArgs, AuditVerb, DemoArgs, DeployArgs, FeaturesVerb, ImportVerb, InitArgs, KeyVerb, LabelsVerb, ListArgs,
-    Listing, MaintainArgs, MonitorArgs, PromoteArgs, QueryArgs, RegisterArgs, RollbackArgs, RunArgs, SchemaArgs,
-    ServeArgs, UndeployArgs, VersionsVerb,
+    ApplyArgs, AuditVerb, ConfigArgs, DemoArgs, DeployArgs, FeaturesVerb, ImportVerb, InitArgs, KeyVerb, LabelsVerb,
+    ListArgs, Listing, MaintainArgs, MonitorArgs, PromoteArgs, QueryArgs, RegisterArgs, RollbackArgs, RunArgs,
+    SchemaArgs, ServeArgs, UndeployArgs, VersionsVerb,
 };
 
 /// The whole command line.
@@ -144,7 +144,7 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  mainspring maintain\n  mainspring maintain --keep 30d")]
     Maintain(MaintainArgs),
     /// Print the effective configuration: defaults, target, environment and flags together
-    Config(Listing),
+    Config(ConfigArgs),
     /// Print the JSON Schema of a kind of object, or write all of them to a folder
     Schema(SchemaArgs),
     /// Ingest, train, serve and watch a year of flights, end to end

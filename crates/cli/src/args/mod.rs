@@ -15,5 +15,5 @@ pub use deploy::{DeployArgs, RegisterArgs, UndeployArgs};
 pub use list::{ListArgs, ListKind, Listing};
 pub use people::{AuditVerb, KeyVerb, PromoteArgs, RollbackArgs, VersionsVerb};
 pub use project::{ApplyArgs, ImportVerb, InitArgs, SchemaArgs};
-pub use serve::{DemoArgs, ServeArgs};
+pub use serve::{ConfigArgs, DemoArgs, ServeArgs};
 pub use work::{FeaturesVerb, LabelsVerb, MaintainArgs, MonitorArgs, QueryArgs, RunArgs};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::address::address;
+use super::list::Listing;
 
 /// `serve`.
 #[derive(Debug, Args)]
@@ -21,6 +22,17 @@ pub struct ServeArgs {
     /// Send webhooks also to this machine and to private addresses [default: only to public ones]
     #[arg(long, env = "MAINSPRING_ALLOW_PRIVATE_WEBHOOKS", hide_env_values = true, value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub allow_private_webhooks: bool,
+}
+
+/// `config`: what a server would be told, and how to print what holds.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What a server would be told.
+    #[command(flatten)]
+    pub server: ServeArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub shown: Listing,
 }
 
 /// `demo`.

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::principal;
 use crate::CHANGES;
-use crate::args::{ApplyArgs, InitArgs, Listing, SchemaArgs};
+use crate::args::{ApplyArgs, ConfigArgs, InitArgs, Listing, SchemaArgs};
 use crate::config::{Place, mistakes};
 use crate::output::{self, BAD, BOLD, Failure, GOOD, SOFT, WARN, count, talk};
 use crate::wiring::Stores;
@@ -342,10 +342,11 @@ pub fn schema(args: SchemaArgs) -> Result<ExitCode, Failure> {
 }
 
 /// `config`.
-pub fn config(place: &Place, shown: Listing) -> Result<ExitCode, Failure> {
+pub fn config(place: &Place, args: &ConfigArgs) -> Result<ExitCode, Failure> {
     let project = place.folder.join(mainspring_spec::PROJECT_FILE).is_file().then(|| place.project()).transpose()?;
-    let config = place.config(project.as_ref())?;
-    if shown.json {
+    let mut config = place.config(project.as_ref())?;
+    config.take(&args.server);
+    if args.shown.json {
         return output::json(&config);
     }
     let serde_json::Value::Object(settings) = serde_json::to_value(&config)? else { return Ok(ExitCode::SUCCESS) };

@@ -66,11 +66,10 @@ pub struct Running {
 pub async fn serve(place: &Place, args: ServeArgs) -> Result<ExitCode, Failure> {
     let project = place.folder.join(mainspring_spec::PROJECT_FILE).is_file().then(|| place.project()).transpose()?;
     let mut stores = Stores::open(place, project.as_ref()).await?;
-    stores.config.allow_private_webhooks |= args.allow_private_webhooks;
-    let listen = args.listen.unwrap_or(stores.config.listen);
+    stores.config.take(&args);
     let mut stop = StopAsked::listen()?;
     let running = tokio::select! {
-        running = start(&stores, listen, args.grpc.or(stores.config.grpc)) => running?,
+        running = start(&stores, stores.config.listen, stores.config.grpc) => running?,
         // what is half started holds nothing that the next start does not mend
         () = stop.wait() => return Ok(ExitCode::SUCCESS),
     };

@@ -18,6 +18,7 @@ use mainspring_features::{CheckReport, FeatureStore, FjallStore, VersionInputs};
 use mainspring_flow::{FlowRun, RunRequest, RunState, TaskGraph, TaskRun};
 use mainspring_lake::{MaintainOptions, TableName};
 use mainspring_registry::Registry;
+use mainspring_server::query::platform::SCHEMA as PLATFORM;
 use mainspring_watch::{LABELS_MAX, LabelsPushed, PushedLabel};
 
 use super::{principal, serve};
@@ -27,8 +28,9 @@ use crate::output::{self, BAD, Column, Failure, GOOD, count, listing, talk};
 use crate::progress;
 use crate::wiring::Stores;
 
-/// How long a run that is over waits for its lineage events to be taken.
-const DELIVERY_MAX: Duration = Duration::from_secs(5);
+/// How long a run that is over waits for its lineage events to be taken, by a receiver that takes them: there may be a whole
+/// backlog, or the machine is busy. For one that is down it waits less.
+const DELIVERY_MAX: Duration = Duration::from_secs(15);
 
 /// `run`.
 pub async fn run(place: &Place, args: RunArgs) -> Result<ExitCode, Failure> {
@@ -313,7 +315,7 @@ pub async fn maintain(place: &Place, args: MaintainArgs) -> Result<ExitCode, Fai
 /// `query`.
 pub async fn query(place: &Place, args: QueryArgs) -> Result<ExitCode, Failure> {
     let stores = Stores::of_project(place).await?;
-    let frame = stores.lake.ask(&args.sql, &pins(&stores, &args).await?).await?;
+    let frame = stores.lake.ask(&args.sql, &pins(&stores, &args).await?).await.map_err(no_answer)?;
     // the engine explains a query only where that is all of the statement
     let is_explained = matches!(frame.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
     let frame = if is_explained {
@@ -323,6 +325,23 @@ pub async fn query(place: &Place, args: QueryArgs) -> Result<ExitCode, Failure> 
         frame.limit(0, Some(args.limit.saturating_add(1))).context("cannot limit the query")?
     };
     show(frame, args.limit, args.json).await
+}
+
+/// Why a query has no answer. The lake does not know of the views that only a server has.
+fn no_answer(error: mainspring_lake::Error) -> Failure {
+    match error {
+        mainspring_lake::Error::NoTable { table, .. }
+            if table.split_once('.').is_some_and(|(schema, _)| schema == PLATFORM) =>
+        {
+            Failure::hinted(
+                anyhow::anyhow!(
+                    "{table} cannot be read here: `{PLATFORM}` is there only over Flight SQL, of a running server"
+                ),
+                "start one with `mainspring serve --grpc 127.0.0.1:7879` and ask it as docs/guides/flight-sql.md shows",
+            )
+        }
+        other => other.into(),
+    }
 }
 
 /// The most versions of a table that are looked through for those of a moment.

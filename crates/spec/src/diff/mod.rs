@@ -23,12 +23,12 @@ use crate::model::Project;
 pub fn diff(old: Option<&Project>, new: &Project) -> Plan {
     let declared = objects(new);
     let Some(old) = old else {
-        return Plan { changes: declared.keys().map(created).collect() };
+        return Plan { changes: declared.keys().map(|object| created(object, new)).collect() };
     };
     let applied = objects(old);
     let all: BTreeSet<&ObjectRef> = applied.keys().chain(declared.keys()).collect();
     let changes = all.into_iter().filter_map(|object| match (applied.get(object), declared.get(object)) {
-        (None, _) => Some(created(object)),
+        (None, _) => Some(created(object, new)),
         (Some(_), None) => Some(deleted(object, old)),
         (Some(before), Some(after)) => updated(object, before, after, old, new),
     });
@@ -61,8 +61,8 @@ fn json<T: serde::Serialize>(object: &T) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
-fn created(object: &ObjectRef) -> Change {
-    let detail = Detail::new("", ChangeClass::Additive, rules::creation(object.kind));
+fn created(object: &ObjectRef, project: &Project) -> Change {
+    let detail = Detail::new("", ChangeClass::Additive, rules::creation(object, project));
     Change { object: object.clone(), action: Action::Create, class: detail.class, details: vec![detail] }
 }
 

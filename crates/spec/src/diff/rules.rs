@@ -4,14 +4,18 @@ use serde_json::Value;
 
 use super::compare::Difference;
 use super::plan::ChangeClass::{self, Additive, Breaking, Destructive, MetadataOnly, Recompute};
-use crate::graph::ObjectKind;
+use crate::graph::{ObjectKind, ObjectRef};
+use crate::model::{Project, Source};
 
 type Verdict = Option<(ChangeClass, String)>;
 
-/// What a new object brings.
-pub(super) fn creation(kind: ObjectKind) -> &'static str {
-    match kind {
+/// What a new object of a project brings.
+pub(super) fn creation(object: &ObjectRef, project: &Project) -> &'static str {
+    match object.kind {
         ObjectKind::Project => "the project is new",
+        ObjectKind::Source if project.sources.get(&object.name).is_some_and(Source::is_pushed) => {
+            "clients may push rows into it"
+        }
         ObjectKind::Source => "its files are read on the next run",
         ObjectKind::Entity => "feature views may describe it",
         ObjectKind::FeatureView => "its features are computed on the next run",

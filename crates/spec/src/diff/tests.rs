@@ -31,6 +31,22 @@ fn a_first_plan_creates_everything() {
 }
 
 #[test]
+fn a_new_source_that_is_pushed_has_no_files_to_read() {
+    let plan = plan_of(|project| {
+        let mut clicks = project.sources["airlines"].clone();
+        clicks.name = "clicks".into();
+        clicks.path = String::new();
+        clicks.push = vec!["clicks".into()];
+        project.sources.insert("clicks".into(), clicks);
+    });
+
+    insta::assert_snapshot!(plan, @"
+    create source:clicks                        additive
+             clients may push rows into it
+    ");
+}
+
+#[test]
 fn a_feature_that_a_model_uses_breaks_it_when_it_goes() {
     let plan = plan_of(|project| {
         let view = project.feature_views.get_mut("airport_departures").unwrap();

@@ -123,7 +123,7 @@ impl Shape {
 /// are wanted `as_bytes`.
 ///
 /// # Errors
-/// When the model has no such output.
+/// When the model has no such output, or one is asked for as a classification.
 pub(super) fn wanted(asked: &[Requested<'_>], as_bytes: bool, deployed: &Deployed) -> Result<Vec<Wanted>, Error> {
     let all = Output::all(deployed);
     if asked.is_empty() {
@@ -132,11 +132,20 @@ pub(super) fn wanted(asked: &[Requested<'_>], as_bytes: bool, deployed: &Deploye
     }
     // asked for again, an output still comes once: however long the list is, the answer has a bound
     let mut wanted: Vec<Wanted> = Vec::with_capacity(all.len());
-    for Requested { name, binary } in asked {
-        let output = all.iter().find(|output| output.name() == name).copied().ok_or_else(|| {
-            let names: Vec<&str> = all.iter().map(|output| output.name()).collect();
-            Error::Invalid(format!("the model has no output `{name}`; it has: {}", names.join(", ")))
-        })?;
+    let names = || all.iter().map(|output| output.name()).collect::<Vec<_>>().join(", ");
+    for Requested { name, binary, as_classification } in asked {
+        if *as_classification {
+            return Err(Error::Invalid(format!(
+                "output `{name}` is asked for as a classification, which this server does not make; ask for outputs as \
+                 the model has them: {}",
+                names()
+            )));
+        }
+        let output = all
+            .iter()
+            .find(|output| output.name() == name)
+            .copied()
+            .ok_or_else(|| Error::Invalid(format!("the model has no output `{name}`; it has: {}", names())))?;
         if wanted.iter().all(|known| known.output != output) {
             wanted.push(Wanted { output, binary: binary.unwrap_or(as_bytes) });
         }

@@ -37,6 +37,8 @@ pub(super) struct Requested<'a> {
     pub(super) name: Cow<'a, str>,
     /// Whether it is wanted as bytes, when it says.
     pub(super) binary: Option<bool>,
+    /// Whether it is wanted as the classification extension has it, which no model answers with.
+    pub(super) as_classification: bool,
 }
 
 /// Reads the parameter `as_of`.
@@ -58,12 +60,5 @@ pub(super) fn not_a_time(given: &str) -> Error {
 pub(super) fn in_shared_memory(what: &str, name: &str) -> Error {
     Error::Invalid(format!(
         "{what} `{name}` is to be in shared memory, which this server does not share; send it with the request"
-    ))
-}
-
-/// The refusal of the classification extension.
-pub(super) fn as_classification(name: &str) -> Error {
-    Error::Invalid(format!(
-        "output `{name}` is asked for as a classification; ask for the outputs `class` and `probabilities` instead"
     ))
 }

@@ -173,6 +173,15 @@ async fn each_mistake_is_an_error_with_its_status() {
         (with(1, tensor("wind", "FP64", json!([2]), json!([1, 2]))), 400, "two inputs called `wind`"),
         (with(3, tensor("holiday", "BOOL", json!([2]), json!([1, 0]))), 400, "element 0 is 1, not BOOL"),
         (json!({ "inputs": named(), "outputs": [{ "name": "classes" }] }).to_string(), 400, "no output `classes`"),
+        (
+            json!({
+                "inputs": named(),
+                "outputs": [{ "name": "prediction", "parameters": { "classification": 2 } }],
+            })
+            .to_string(),
+            400,
+            "as the model has them: prediction, prediction_id",
+        ),
         (json!({ "inputs": named(), "parameters": { "as_of": 7 } }).to_string(), 400, "`as_of` is 7"),
     ] {
         let answered = faces.post(FARE, body.clone()).await;

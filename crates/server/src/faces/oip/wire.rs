@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::datatype::Datatype;
 use super::json::TensorData;
-use super::request::{Input, Request, Requested, as_classification, as_of, in_shared_memory, not_a_time};
+use super::request::{Input, Request, Requested, as_of, in_shared_memory, not_a_time};
 use super::tensor::{Elements, Raw};
 use crate::faces::not_a_number;
 
@@ -161,14 +161,14 @@ impl<'a> InputTensor<'a> {
 
 impl<'a> RequestedOutput<'a> {
     fn checked(self) -> Result<Requested<'a>, Error> {
-        let Some(parameters) = self.parameters else { return Ok(Requested { name: self.name, binary: None }) };
+        let Some(parameters) = self.parameters else {
+            return Ok(Requested { name: self.name, binary: None, as_classification: false });
+        };
         if parameters.shared_memory_region.is_some() {
             return Err(in_shared_memory("output", &self.name));
         }
-        if parameters.classification.is_some() {
-            return Err(as_classification(&self.name));
-        }
-        Ok(Requested { name: self.name, binary: parameters.binary_data })
+        let as_classification = parameters.classification.is_some();
+        Ok(Requested { name: self.name, binary: parameters.binary_data, as_classification })
     }
 }
 

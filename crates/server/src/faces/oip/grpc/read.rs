@@ -9,7 +9,7 @@ use super::proto::infer_parameter::ParameterChoice;
 use super::proto::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use super::proto::{InferParameter, ModelInferRequest};
 use crate::faces::oip::datatype::Datatype;
-use crate::faces::oip::request::{Input, Request, Requested, as_classification, as_of, in_shared_memory, not_a_time};
+use crate::faces::oip::request::{Input, Request, Requested, as_of, in_shared_memory, not_a_time};
 use crate::faces::oip::tensor::{Elements, Raw};
 
 /// Reads a message. An answer to inputs that came as bytes is wanted as bytes.
@@ -81,8 +81,6 @@ fn output(tensor: &InferRequestedOutputTensor) -> Result<Requested<'_>, Error> {
     if tensor.parameters.contains_key("shared_memory_region") {
         return Err(in_shared_memory("output", &tensor.name));
     }
-    if tensor.parameters.contains_key("classification") {
-        return Err(as_classification(&tensor.name));
-    }
-    Ok(Requested { name: tensor.name.as_str().into(), binary: None })
+    let as_classification = tensor.parameters.contains_key("classification");
+    Ok(Requested { name: tensor.name.as_str().into(), binary: None, as_classification })
 }
