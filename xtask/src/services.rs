@@ -13,6 +13,8 @@ const START_MAX: Duration = Duration::from_secs(300);
 /// How often it is started anew, on other ports, when it ends before it answers: another program may have taken one of its
 /// ports since it was found free.
 const STARTS_MAX: usize = 3;
+/// The most lines of its log that are shown when it does not start.
+const LOG_LINES_MAX: usize = 20;
 /// The key that the S3 server knows, and the secret to it.
 const KEY: (&str, &str) = ("mainspring-tests", "not-a-secret");
 
@@ -123,7 +125,9 @@ impl Bucket {
                 .map(|status| status.to_string())
                 .or_else(|| (since.elapsed() > START_MAX).then(|| format!("no answer in {} s", START_MAX.as_secs())))
             {
-                return Err(format!("SeaweedFS did not start ({status}); see {}", folder.join("log").display()));
+                // the log goes with the folder
+                let said = std::fs::read(folder.join("log")).unwrap_or_default();
+                return Err(format!("SeaweedFS did not start ({status}); its log ends with\n{}", last_lines(&said)));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -166,6 +170,13 @@ fn sockets_of(name: &str, ports: &[u16]) -> Vec<PathBuf> {
     kinds.map(|(kind, port)| PathBuf::from(format!("/tmp/seaweedfs-{name}{kind}-{port}.sock"))).collect()
 }
 
+/// The end of a log.
+fn last_lines(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(log);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_MAX)..].join("\n")
+}
+
 /// Ports that nobody listens on, all different.
 fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
     let mut listeners = Vec::new();
@@ -200,4 +211,20 @@ fn answers(address: SocketAddr, request: &str, status: &str) -> bool {
         Ok(String::from_utf8_lossy(&line).split_whitespace().nth(1) == Some(status))
     };
     ask().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_the_end_is_shown() {
+        let log: String = (0..100).map(|line| format!("line {line}\n")).collect();
+
+        let shown = last_lines(log.as_bytes());
+
+        assert!(shown.starts_with("line 80\n") && shown.ends_with("line 99"), "{shown}");
+        assert_eq!(last_lines(b"one\ntwo"), "one\ntwo");
+        assert_eq!(last_lines(b""), "");
+    }
 }

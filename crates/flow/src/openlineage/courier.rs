@@ -21,6 +21,10 @@ use crate::error::Result;
 const BATCH: usize = 100;
 /// The longest that a receiver may take for an event.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// The longest that the way to a receiver may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long after its begin a flush still tries a receiver again that has failed: somebody waits for the flush.
+const RETRY_MAX: Duration = Duration::from_secs(5);
 /// The wait after a failure; doubled for each further one, up to [`BACKOFF_MAX`].
 const BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait between two tries.
@@ -70,8 +74,11 @@ impl Courier {
         bell: Arc<Notify>,
     ) -> std::result::Result<Self, reqwest::Error> {
         // a receiver that leads elsewhere is not followed: events tell of data
-        let client =
-            reqwest::Client::builder().timeout(ANSWER_MAX).redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_MAX)
+            .timeout(ANSWER_MAX)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         Ok(Self { catalog, destination, client, metrics, bell })
     }
 
@@ -99,12 +106,15 @@ impl Courier {
         }
     }
 
-    /// Takes out what waits, for so long at most; what is left is for the next process.
+    /// Takes out what waits, for so long at most, and for a few seconds when the receiver fails; what is left is for the next
+    /// process.
     ///
     /// # Errors
     /// Why something is left.
     pub async fn flush(&self, patience: Duration) -> std::result::Result<(), String> {
-        let until = Instant::now() + patience;
+        let begun = Instant::now();
+        let until = begun + patience;
+        let retry_until = begun + patience.min(RETRY_MAX);
         let mut backoff = BACKOFF;
         loop {
             let reason = match tokio::time::timeout_at(until, self.deliver()).await {
@@ -114,7 +124,7 @@ impl Courier {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => return Err("there was no time to deliver them all".into()),
             };
-            if Instant::now() + backoff >= until {
+            if Instant::now() + backoff >= retry_until {
                 return Err(reason);
             }
             tokio::time::sleep(backoff).await;

@@ -201,6 +201,20 @@ async fn events_wait_for_a_receiver_that_fails_and_not_for_one_that_refuses() {
 }
 
 #[tokio::test]
+async fn nobody_waits_long_for_a_receiver_that_is_down() {
+    let stage = Stage::new().await;
+    stage.tell(&stage.reporter(), "a", Moment::Start).await;
+    let (url, status, taken) = receiver().await;
+    status.store(503, Ordering::Relaxed);
+
+    let failed = stage.courier(Destination::Url(url)).flush(PATIENCE).await;
+
+    assert!(failed.unwrap_err().contains("503"), "it is given up before there is no more time");
+    assert!(taken.lock().len() <= 4, "tried again for a few seconds, not for a minute");
+    assert_eq!(stage.waiting().await, 1);
+}
+
+#[tokio::test]
 async fn a_full_outbox_leaves_events_out_and_counts_them() {
     let stage = Stage::new().await;
     let reporter = stage.reporter().with_room_for(2);
