@@ -12,3 +12,4 @@ pub(crate) use encoding::{Encoding, Undecoded};
 pub use guard::Caller;
 pub(crate) use guard::{admit, secured};
 pub use problem::Problem;
+pub(crate) use problem::challenged;

@@ -2,12 +2,14 @@
 //! of JSON in JSON for an error that the SDK raises again by its class, and plain text for the rest.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mainspring_features::Error as FeatureError;
 use mainspring_govern::Denied;
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::http::{Problem, challenged};
 
 /// The class of Feast's error for a push to a source that is not there: 422, where its others of that kind are 404.
 const PUSH_SOURCE_NOT_FOUND: &str = "PushSourceNotFoundException";
@@ -80,7 +82,7 @@ impl Refused {
     }
 
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        let problem = crate::http::Problem::internal(error);
+        let problem = Problem::internal(error);
         Self::Internal(format!("{} (trace {})", problem.detail, problem.trace_id.unwrap_or_default()))
     }
 }
@@ -91,8 +93,8 @@ impl From<Denied> for Refused {
     }
 }
 
-impl From<crate::http::Problem> for Refused {
-    fn from(problem: crate::http::Problem) -> Self {
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
         match problem.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Self::Feast { status: problem.status, class: PERMISSION_ERROR, message: problem.detail }
@@ -147,11 +149,7 @@ impl IntoResponse for Refused {
             }
             Self::Feast { status, class, message } => {
                 let inner = serde_json::json!({ "module": "feast.errors", "class": class, "message": message });
-                let mut response = (status, Json(inner.to_string())).into_response();
-                if status == StatusCode::UNAUTHORIZED {
-                    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                }
-                response
+                challenged((status, Json(inner.to_string())).into_response())
             }
             Self::TooLarge { most } => {
                 let message = format!("the body is larger than the {most} bytes allowed; send it in parts");
@@ -167,7 +165,7 @@ impl IntoResponse for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Problem;
+    use axum::http::header;
 
     #[tokio::test]
     async fn who_is_not_let_in_is_told_by_an_error_that_the_sdk_raises() {

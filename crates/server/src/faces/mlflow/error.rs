@@ -1,11 +1,11 @@
 //! Errors as MLflow writes them: `{"error_code": NAME, "message": TEXT}`.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::http::Problem;
+use crate::http::{Problem, challenged};
 
 /// What kind of error, by MLflow's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,10 +246,6 @@ impl From<mainspring_registry::Error> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let body = json!({ "error_code": self.code.name(), "message": self.message });
-        let mut response = (self.status, Json(body)).into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        challenged((self.status, Json(body)).into_response())
     }
 }

@@ -7,7 +7,7 @@ use mainspring_serve::Error;
 use serde_json::json;
 
 use crate::faces::Refusal;
-use crate::http::Problem;
+use crate::http::{Problem, challenged};
 
 /// An error on its way to the caller.
 #[derive(Debug)]
@@ -53,9 +53,6 @@ impl IntoResponse for Refused {
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        challenged(response)
     }
 }
