@@ -7,6 +7,7 @@ mod api;
 mod audit;
 mod chart;
 mod endpoints;
+mod evaluation;
 mod features;
 mod graph;
 mod models;
